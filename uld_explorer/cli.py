@@ -1,0 +1,316 @@
+"""The verbs on the command line: python -m uld_explorer discover | evaluate | predict | export | list.
+
+Progress goes to stderr; results go to stdout. Exit code 0 only on success, 2 for bad arguments or input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from uld_explorer.events import Event, Stage, fold
+from uld_explorer.landmarks.methods import METHODS
+from uld_explorer.settings import add_flags, from_args
+from uld_explorer.types import UserError
+
+if TYPE_CHECKING:
+    from uld_explorer.runs import Run
+
+T = TypeVar("T")
+SOURCE_HELP = "a folder, archive or picture, or demo:heads[:COUNT[:SEED]], demo:faces[:COUNT]"
+
+
+class Progress:
+    """Shows events on stderr: one rewritten line on a terminal, a line every few seconds elsewhere."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet, self.terminal = quiet, sys.stderr.isatty()
+        self.view, self.shown, self.last = fold([]), "", 0.0
+
+    def __call__(self, event: Event) -> None:
+        """Take one event."""
+        before = self.view
+        self.view = fold([event], before)
+        if self.quiet:
+            return
+        if event.kind == "note":
+            self._line(f"  {event.data.get('text', '')}")
+        elif event.kind == "progress":
+            fresh = event.stage != before.stage or event.step == event.total
+            if fresh or time.time() - self.last > (0.2 if self.terminal else 5):
+                self._status()
+
+    def _status(self) -> None:
+        view, self.last = self.view, time.time()
+        share = f" {view.step}/{view.total}" if view.total > 1 else ""
+        left = f", {human_time(view.seconds_left)} left" if view.seconds_left else ""
+        text = f"{view.stage}{share}{left}"
+        if text != self.shown:
+            self.shown = text
+            print(f"\r\x1b[2K{text}" if self.terminal else text, end="" if self.terminal else "\n", file=sys.stderr, flush=True)
+
+    def _line(self, text: str) -> None:
+        print(("\r\x1b[2K" if self.terminal else "") + text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """End the rewritten line."""
+        if self.terminal and self.shown:
+            print(file=sys.stderr)
+
+
+def human_time(seconds: float) -> str:
+    """ "40 s", "3 min", "2 h 10 min"."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def follow(stage: Stage[T], show: Progress, run: Run | None = None) -> T:
+    """Drive a stage to its end, showing its events and keeping them with the run."""
+    while True:
+        try:
+            event = next(stage)
+        except StopIteration as stop:
+            return stop.value
+        show(event)
+        if run is not None:
+            run.append(event)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(prog="python -m uld_explorer", description="Discover landmarks on pictures that nobody annotated.")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    _discover_parser(verbs.add_parser("discover", help="discover landmarks on a set of pictures"))
+    _evaluate_parser(verbs.add_parser("evaluate", help="measure a finished run on annotated pictures"))
+    _predict_parser(verbs.add_parser("predict", help="find a finished run's landmarks on other pictures"))
+    export = verbs.add_parser("export", help="write a run's landmarks for another tool")
+    export.add_argument("run", help="a run's folder, or its id as shown by list")
+    export.add_argument("--format", default="coco", help="coco or csv (default: coco)")
+    export.add_argument("--out", type=Path, help="the file to write (default: landmarks.coco.json or landmarks.csv)")
+    listing = verbs.add_parser("list", help="list runs, backbones, methods, demos or export formats")
+    listing.add_argument("what", nargs="?", default="runs", choices=("runs", "backbones", "methods", "demos", "formats"))
+    for verb in verbs.choices.values():
+        verb.add_argument("--json", action="store_true", help="print one JSON object as the last line on stdout")
+        verb.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    return parser
+
+
+def _discover_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
+    parser.add_argument("--method", default="zeroshot", choices=tuple(METHODS), help="(default: zeroshot)")
+    parser.add_argument("--annotations", type=Path, help="COCO keypoints JSON or CSV; used for evaluation and the region only")
+    parser.add_argument("--evaluate-on", metavar="SOURCE", help="measure the error on these pictures instead of a half of SOURCE")
+    parser.add_argument("--baselines", nargs="*", default=[], help="random-weights: measure the same network untrained, too")
+    parser.add_argument("--protocol", default="box", help="evaluation protocol (default: box)")
+    parser.add_argument("--limit", type=int, help="use only the first N pictures")
+    parser.add_argument("--out", type=Path, help="folder for the run (default: a new one in the data folder)")
+    add_flags(parser, METHODS["zeroshot"].settings)
+
+
+def _evaluate_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", help="a run's folder, or its id as shown by list")
+    parser.add_argument("source", metavar="SOURCE", help="annotated pictures; " + SOURCE_HELP)
+    parser.add_argument("--annotations", type=Path, help="COCO keypoints JSON or CSV")
+    parser.add_argument("--roi", help="another region of interest than the run's")
+    parser.add_argument("--protocol", default="box", help="evaluation protocol (default: box)")
+    parser.add_argument("--limit", type=int, help="use only the first N pictures")
+    parser.add_argument("--baselines", nargs="*", default=[], help="random-weights")
+
+
+def _predict_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", help="a run's folder, or its id as shown by list")
+    parser.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
+    parser.add_argument("--roi", help="another region of interest than the run's")
+    parser.add_argument("--annotations", type=Path, help="where the region comes from annotations")
+    parser.add_argument("--format", default="coco", help="coco or csv (default: coco)")
+    parser.add_argument("--limit", type=int, help="use only the first N pictures")
+    parser.add_argument("--out", type=Path, help="the file to write (default: landmarks.coco.json or landmarks.csv)")
+
+
+# ---------------------------------------------------------------- verbs
+
+
+def discover(args: argparse.Namespace, show: Progress) -> dict[str, Any]:
+    """Open, discover, measure; print the report."""
+    from uld_explorer import workflow
+    from uld_explorer.analysis.protocols import get_protocol
+    from uld_explorer.analysis.report_file import format_report
+    from uld_explorer.data.sources import iter_open
+    from uld_explorer.paths import runs_dir
+    from uld_explorer.runs import create_run
+
+    settings = from_args(METHODS[args.method].settings, args)
+    protocol = get_protocol(args.protocol)
+    if args.limit is not None and args.limit < 1:
+        raise UserError("--limit must be 1 or more.")
+    images = follow(iter_open(args.source, annotations=args.annotations, limit=args.limit), show)
+    tested = follow(iter_open(args.evaluate_on), show) if args.evaluate_on else None
+    run = create_run(runs_dir(), folder=args.out, title=images.label)
+    stage = workflow.iter_discover(
+        images, args.method, settings, run, evaluate_on=tested, baselines=args.baselines, protocol=protocol
+    )
+    _, _, report = _follow_run(stage, show, run)
+    for skipped in images.skipped:
+        print(f"skipped {skipped.name}: {skipped.reason}", file=sys.stderr)
+    if not args.json:
+        print(format_report(report))
+        print(f"\nThe run is in {run.folder}")
+    return workflow.run_summary(run)
+
+
+def _follow_run(stage: Stage[T], show: Progress, run: Run) -> T:
+    """Drive a run; its end, however it comes, is its last event."""
+    try:
+        result = follow(stage, show, run)
+    except KeyboardInterrupt:
+        run.append(Event("cancelled", "", data={"text": "Stopped by the user."}))
+        raise
+    except Exception as error:
+        run.append(Event("failed", "", data={"text": str(error)}))
+        raise
+    run.append(Event("done", ""))
+    return result
+
+
+def find_run(text: str) -> Run:
+    """A run by its folder, or by its id in the data folder.
+
+    Raises:
+        UserError: neither.
+    """
+    from uld_explorer.paths import runs_dir
+    from uld_explorer.runs import Run, open_run
+
+    folder = Path(text)
+    if (folder / "run.json").exists() or (folder / "model.json").exists():
+        return Run(folder)
+    return open_run(runs_dir(), text)
+
+
+def evaluate(args: argparse.Namespace, show: Progress) -> dict[str, Any]:
+    """Measure a finished run on annotated pictures."""
+    from uld_explorer import workflow
+    from uld_explorer.analysis.protocols import get_protocol
+    from uld_explorer.analysis.report_file import format_report
+    from uld_explorer.data.sources import iter_open
+    from uld_explorer.landmarks.detector import LandmarkDetector
+
+    detector = LandmarkDetector.load(find_run(args.run).folder)
+    images = follow(iter_open(args.source, annotations=args.annotations, limit=args.limit), show)
+    if images.annotations is None:
+        raise UserError(f"{images.label} has no annotations to measure against: give --annotations FILE.")
+    finding = follow(detector.iter_predict(images, roi=args.roi), show)
+    stage = workflow.iter_evaluate(detector, finding, images, baselines=args.baselines, protocol=get_protocol(args.protocol))
+    report = follow(stage, show)
+    if not args.json:
+        print(format_report(report))
+    return {"method": detector.method, "images": len(images), **report.figures, "protocol": report.protocol}
+
+
+def predict(args: argparse.Namespace, show: Progress) -> dict[str, Any]:
+    """Find a run's landmarks on other pictures and write them."""
+    from uld_explorer.data.sources import iter_open
+    from uld_explorer.export.formats import get_format
+    from uld_explorer.landmarks.detector import LandmarkDetector
+
+    chosen = get_format(args.format)
+    detector = LandmarkDetector.load(find_run(args.run).folder)
+    images = follow(iter_open(args.source, annotations=args.annotations, limit=args.limit), show)
+    finding = follow(detector.iter_predict(images, roi=args.roi), show)
+    out = args.out or Path(f"landmarks{chosen.suffix}")
+    chosen.write(out, images, finding.landmarks, finding.regions)
+    if not args.json:
+        print(f"{len(images)} pictures, {int(finding.landmarks.present.sum())} landmarks written to {out}")
+    rate = float(finding.landmarks.present.mean() * 100)
+    return {"images": len(images), "skipped": len(images.skipped), "detection_rate": rate, "file": str(out)}
+
+
+def export(args: argparse.Namespace, show: Progress) -> dict[str, Any]:
+    """Write a run's landmarks in another tool's format."""
+    from uld_explorer import workflow
+    from uld_explorer.export.formats import get_format
+
+    out = args.out or Path(f"landmarks{get_format(args.format).suffix}")
+    workflow.export_run(find_run(args.run), args.format, out)
+    if not args.json:
+        print(f"written to {out}")
+    return {"file": str(out)}
+
+
+def listing(args: argparse.Namespace, show: Progress) -> dict[str, Any]:
+    """Print one of the tables."""
+    rows = _LISTS[args.what]()
+    if not args.json:
+        for name, text in rows.items():
+            print(f"{name:24} {text}")
+        if not rows:
+            print(f"no {args.what} yet")
+    return {args.what: rows}
+
+
+def _list_runs() -> dict[str, str]:
+    from uld_explorer.paths import runs_dir
+    from uld_explorer.runs import list_runs
+
+    return {run.id: f"{run.info().get('source', '?')}, {run.view().state}" for run in list_runs(runs_dir())}
+
+
+def _list_backbones() -> dict[str, str]:
+    from uld_explorer.features.recipes import RECIPES
+
+    return {name: recipe.note for name, recipe in RECIPES.items()}
+
+
+def _list_methods() -> dict[str, str]:
+    from uld_explorer.landmarks.methods import METHODS
+
+    return {name: method.help for name, method in METHODS.items()}
+
+
+def _list_demos() -> dict[str, str]:
+    from uld_explorer.data.sources import DEMOS
+
+    return {f"demo:{name}": text for name, text in DEMOS.items()}
+
+
+def _list_formats() -> dict[str, str]:
+    from uld_explorer.export.formats import FORMATS
+
+    return {name: item.title for name, item in FORMATS.items()}
+
+
+_LISTS = {
+    "runs": _list_runs,
+    "backbones": _list_backbones,
+    "methods": _list_methods,
+    "demos": _list_demos,
+    "formats": _list_formats,
+}
+_VERBS = {"discover": discover, "evaluate": evaluate, "predict": predict, "export": export, "list": listing}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; returns the exit code."""
+    args = build_parser().parse_args(argv)
+    show = Progress(args.quiet)
+    try:
+        summary = _VERBS[args.verb](args, show)
+    except UserError as error:
+        show.close()
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        show.close()
+        print("stopped", file=sys.stderr)
+        return 130
+    show.close()
+    if args.json:
+        print(json.dumps(summary))
+    return 0

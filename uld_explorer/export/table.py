@@ -1,0 +1,32 @@
+"""A long table: one line a picture and landmark, for spreadsheets and statistics."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from uld_explorer.data.annotation_csv import FORMULA_STARTS
+from uld_explorer.types import ImageSet, Landmarks, Regions
+
+COLUMNS = ("image", "point", "x", "y", "visibility", "score")
+
+
+def _safe(name: str) -> str:
+    """A name that a spreadsheet does not take for a formula; `data.annotation_csv` takes the apostrophe off again."""
+    return "'" + name if name.lstrip("'").startswith(FORMULA_STARTS) else name
+
+
+def write_csv(path: Path, images: ImageSet, landmarks: Landmarks, regions: Regions | None = None) -> None:
+    """Write the long table, readable again as annotations; missing landmarks have no coordinates and visibility 0."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for row, name in enumerate(images.names):
+            for k in range(landmarks.xy.shape[1]):
+                if landmarks.present[row, k]:
+                    x, y = landmarks.xy[row, k]
+                    writer.writerow(
+                        [_safe(name), f"landmark_{k + 1}", f"{x:.2f}", f"{y:.2f}", 2, f"{landmarks.score[row, k]:.4f}"]
+                    )
+                else:
+                    writer.writerow([_safe(name), f"landmark_{k + 1}", "", "", 0, ""])

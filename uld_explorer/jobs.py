@@ -1,0 +1,83 @@
+"""Drives a run's stage in a background thread: start, cancel, follow. Knows nothing of what the stage does.
+
+A run belongs to its job, not to a browser tab: any tab can follow it by its folder, and closing one changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from uld_explorer.events import Event, Stage
+from uld_explorer.runs import Run
+from uld_explorer.types import UserError
+
+log = logging.getLogger(__name__)
+LIMIT = 8
+"""Runs that may be waiting or running at once."""
+
+
+class Jobs:
+    """All jobs of this process. One computes at a time, the others wait their turn."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._guard = threading.Lock()
+        self._cancelled: dict[str, threading.Event] = {}
+
+    def start(self, run: Run, make_stage: Callable[[], Stage[Any]]) -> None:
+        """Begin a run in the background; `make_stage` is called when its turn has come.
+
+        Raises:
+            UserError: too many runs are waiting.
+        """
+        with self._guard:
+            if len(self._cancelled) >= LIMIT:
+                raise UserError(f"{LIMIT} runs are waiting already: try again when one has finished.")
+            self._cancelled[str(run.folder)] = threading.Event()
+        run.append(Event("progress", "waiting for its turn"))
+        threading.Thread(target=self._drive, args=(run, make_stage), daemon=True).start()
+
+    def cancel(self, run: Run) -> bool:
+        """Ask a run to stop at its next step; what it has written so far stays. False where it is not running here."""
+        flag = self._cancelled.get(str(run.folder))
+        if flag is None:
+            return False
+        flag.set()
+        return True
+
+    def running(self, run: Run) -> bool:
+        """Whether the run is waiting or running in this process."""
+        return str(run.folder) in self._cancelled
+
+    def _drive(self, run: Run, make_stage: Callable[[], Stage[Any]]) -> None:
+        flag = self._cancelled[str(run.folder)]
+        try:
+            with self._turn:
+                end = _work(run, make_stage, flag)
+            # A run that its owner has deleted meanwhile has nobody left to tell.
+            if run.folder.exists():
+                run.append(end)
+        finally:
+            with self._guard:
+                del self._cancelled[str(run.folder)]
+
+
+def _work(run: Run, make_stage: Callable[[], Stage[Any]], flag: threading.Event) -> Event:
+    """Run the stage to its end; returns the event that says how it ended."""
+    try:
+        stage = make_stage()
+        for event in stage:
+            if flag.is_set():
+                stage.close()
+                return Event("cancelled", "", data={"text": "Stopped. What was found so far is kept."})
+            run.append(event)
+    except UserError as error:
+        return Event("failed", "", data={"text": str(error)})
+    except Exception as error:
+        log.exception("run %s failed", run.id)
+        text = f"Something went wrong ({type(error).__name__}). The server's log has the details."
+        return Event("failed", "", data={"text": text})
+    return Event("done", "")

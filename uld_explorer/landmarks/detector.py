@@ -1,0 +1,121 @@
+"""A landmark detector that can be kept: what a method learned, with the settings it needs to run on new pictures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from uld_explorer.events import Stage, drain
+from uld_explorer.features.backbone import Backbone
+from uld_explorer.landmarks.foreground import Foreground
+from uld_explorer.landmarks.looking import iter_load_backbone, iter_regions
+from uld_explorer.landmarks.methods import Method, get_method
+from uld_explorer.settings import RunSettings
+from uld_explorer.types import ImageSet, Keypoints, Landmarks, Regions, UserError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a detector finds on pictures: landmarks (N, K), where it looked, and the points with their descriptors."""
+
+    landmarks: Landmarks
+    regions: Regions
+    keypoints: Keypoints
+
+
+@dataclass(frozen=True)
+class LandmarkDetector:
+    """A method's name, its settings, its model, and the foreground model where the region was estimated."""
+
+    method: str
+    settings: RunSettings
+    model: Any
+    foreground: Foreground | None = None
+
+    def iter_predict(
+        self, images: ImageSet, *, roi: str | None = None, backbone: Backbone | None = None
+    ) -> Stage[Finding]:
+        """Find the landmarks on other pictures; `roi` replaces the region of the settings.
+
+        Raises:
+            UserError: the backbone or the region cannot be had.
+        """
+        settings = self.settings if roi is None else replace(self.settings, roi=roi)
+        backbone = backbone or (yield from iter_load_backbone(settings))
+        regions, _ = yield from iter_regions(images, settings, backbone, self.foreground)
+        landmarks, keypoints = yield from self.iter_predict_in(images, regions, backbone)
+        return Finding(landmarks, regions, keypoints)
+
+    def iter_predict_in(
+        self, images: ImageSet, regions: Regions, backbone: Backbone
+    ) -> Stage[tuple[Landmarks, Keypoints]]:
+        """Find the landmarks inside given regions."""
+        return (yield from self._method.iter_predict(images, regions, self.settings, backbone, self.model))
+
+    def predict(self, images: ImageSet, *, roi: str | None = None) -> Landmarks:
+        """Landmarks (N, K) of the pictures, in pixels of each original."""
+        return drain(self.iter_predict(images, roi=roi)).landmarks
+
+    def save(self, folder: Path) -> None:
+        """Write model.json and model.safetensors."""
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {f"model.{name}": value for name, value in self.model.to_tensors().items()}
+        if self.foreground is not None:
+            tensors |= {f"foreground.{name}": value for name, value in self.foreground.to_tensors().items()}
+        save_file(tensors, folder / "model.safetensors")
+        record = {"format": FORMAT, "method": self.method, "settings": self.settings.to_json()}
+        (folder / "model.json").write_text(json.dumps(record, indent=2) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path | str) -> LandmarkDetector:
+        """Read what `save` wrote; a run's folder is accepted as well as its model folder.
+
+        Raises:
+            UserError: no model there, or a damaged one.
+        """
+        folder = Path(folder)
+        folder = folder / "model" if (folder / "model" / "model.json").exists() else folder
+        try:
+            record = json.loads((folder / "model.json").read_text())
+            method = get_method(record["method"])
+            settings = method.settings.from_json(record["settings"])
+            tensors = load_file(folder / "model.safetensors")
+            model = method.model.from_tensors(_group(tensors, "model."))
+        except FileNotFoundError:
+            raise UserError(
+                f"There is no finished model in {folder.name}: choose the folder of a run that ended well."
+            ) from None
+        except (json.JSONDecodeError, KeyError, TypeError, SafetensorError) as error:
+            raise UserError(f"The model in {folder.name} is damaged: {error}. Run the discovery again.") from error
+        ground = _group(tensors, "foreground.")
+        return cls(method.name, settings, model, Foreground.from_tensors(ground) if ground else None)
+
+    @property
+    def _method(self) -> Method:
+        return get_method(self.method)
+
+
+def _group(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
+    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def iter_fit_detector(
+    images: ImageSet, method: str, settings: RunSettings, backbone: Backbone, regions: Regions | None = None
+) -> Stage[tuple[LandmarkDetector, Finding]]:
+    """Look, fit and keep: a detector and what it found on `images`. Given regions are used as they are.
+
+    Raises:
+        UserError: regions that cannot be made, or too few pictures.
+    """
+    foreground = None
+    if regions is None:
+        regions, foreground = yield from iter_regions(images, settings, backbone)
+    model, landmarks, keypoints = yield from get_method(method).iter_fit(images, regions, settings, backbone)
+    return LandmarkDetector(method, settings, model, foreground), Finding(landmarks, regions, keypoints)

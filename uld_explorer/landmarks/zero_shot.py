@@ -1,0 +1,169 @@
+"""ZeroShot (paper 3.1): cluster the features of a frozen diffusion model, keep one exemplar a cluster and picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from uld_explorer.data.regions import region_cells
+from uld_explorer.events import Stage, note, progress
+from uld_explorer.features.aggregation import Centering, cell_positions, describe, fit_centering, to_pixels
+from uld_explorer.features.backbone import Backbone
+from uld_explorer.features.store import FeatureMaps, iter_extract
+from uld_explorer.landmarks.clustering import clustering_backend, kmeans
+from uld_explorer.settings import RunSettings, setting
+from uld_explorer.types import ImageSet, Keypoints, Landmarks, Regions
+
+
+@dataclass(frozen=True)
+class ZeroShotSettings(RunSettings):
+    """ZeroShot's own settings."""
+
+    pixels: int = setting(128, "random pixels drawn from each region for clustering", low=4, high=4096)
+    test_pixels: int = setting(
+        0, "random pixels searched for exemplars, as in the paper; 0: every cell of the region", low=0, high=16384
+    )
+    iterations: int = setting(100, "iterations of K-means", low=1, high=1000)
+    restarts: int = setting(10, "restarts of K-means, the best is kept", low=1, high=100)
+    refine: bool = setting(
+        True, "place landmarks between cells, by a parabola through the similarity of the neighbours"
+    )
+
+
+@dataclass(frozen=True)
+class Codebook:
+    """What ZeroShot learned: centroids (K, D) unit float32, and the centering of the layers."""
+
+    centroids: np.ndarray
+    centering: Centering
+
+    def to_tensors(self) -> dict[str, np.ndarray]:
+        """Named arrays, for a safetensors file."""
+        return {"centroids": self.centroids} | {
+            f"centering.{name}": mean for name, mean in self.centering.means.items()
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, np.ndarray]) -> Codebook:
+        """The inverse of `to_tensors`."""
+        means = {name[10:]: mean for name, mean in tensors.items() if name.startswith("centering.")}
+        return cls(tensors["centroids"], Centering(means))
+
+
+def iter_fit(
+    images: ImageSet, regions: Regions, settings: ZeroShotSettings, backbone: Backbone
+) -> Stage[tuple[Codebook, Landmarks, Keypoints]]:
+    """Discover landmarks inside the regions: sample, cluster, assign exemplars. Keypoints are the exemplars, described.
+
+    Raises:
+        UserError: too few pixels for K clusters.
+    """
+    maps = yield from iter_extract(images, regions, backbone, seed=settings.seed, batch=settings.batch)
+    centering = fit_centering(maps)
+    sample = yield from _iter_sample(maps, regions, centering, settings)
+    yield note("clustering", f"K-means of {len(sample)} descriptors by {clustering_backend()}")
+    yield progress("clustering", 0, 1)
+    centroids = kmeans(
+        sample, settings.landmarks, seed=settings.seed, iterations=settings.iterations, restarts=settings.restarts
+    )
+    yield progress("clustering", 1, 1)
+    codebook = Codebook(centroids, centering)
+    landmarks, keypoints = yield from _iter_exemplars(maps, regions, codebook, settings)
+    return codebook, landmarks, keypoints
+
+
+def iter_predict(
+    images: ImageSet, regions: Regions, settings: ZeroShotSettings, backbone: Backbone, codebook: Codebook
+) -> Stage[tuple[Landmarks, Keypoints]]:
+    """Find the codebook's landmarks on other pictures."""
+    maps = yield from iter_extract(images, regions, backbone, seed=settings.seed, batch=settings.batch)
+    return (yield from _iter_exemplars(maps, regions, codebook, settings))
+
+
+def _iter_sample(
+    maps: FeatureMaps, regions: Regions, centering: Centering, settings: ZeroShotSettings
+) -> Stage[np.ndarray]:
+    """Descriptors (M, D) of random pixels of every region."""
+    inside = region_cells(regions, settings.map_size)
+    descriptors = []
+    for row in range(len(maps)):
+        if row % 16 == 0:
+            yield progress("sampling pixels", row, len(maps))
+        cells = draw_cells(inside[row], settings.pixels, settings.seed, row)
+        volume = describe(maps, [row], centering, settings.map_size)[0].flatten(1)
+        descriptors.append(volume.T.numpy()[cells])
+    return np.concatenate(descriptors)
+
+
+def draw_cells(inside: np.ndarray, count: int, seed: int, row: int) -> np.ndarray:
+    """At most `count` (0: all) different cells of a region mask (cells, cells), as flat indices in rising order."""
+    cells = np.flatnonzero(inside)
+    if count == 0 or len(cells) <= count:
+        return cells
+    return np.sort(np.random.default_rng([seed, row]).choice(cells, count, replace=False))
+
+
+def _iter_exemplars(
+    maps: FeatureMaps, regions: Regions, codebook: Codebook, settings: ZeroShotSettings
+) -> Stage[tuple[Landmarks, Keypoints]]:
+    """Exemplar assignment: per picture and cluster, the pixel of that cluster that is nearest to its centroid.
+
+    Differs from paper: by default every cell of the region is searched instead of random ones (`test_pixels`), so
+    that the answer does not depend on a draw.
+    """
+    inside = region_cells(regions, settings.map_size)
+    shape = (len(maps), len(codebook.centroids))
+    xy, score = np.full((*shape, 2), np.nan), np.zeros(shape, np.float32)
+    descriptors = np.zeros((*shape, codebook.centroids.shape[1]), np.float32)
+    for row in range(len(maps)):
+        if row % 16 == 0:
+            yield progress("finding landmarks", row, len(maps))
+        volume = describe(maps, [row], codebook.centering, settings.map_size)[0].flatten(1).T.numpy()
+        cells = draw_cells(inside[row], settings.test_pixels, settings.seed + 1, row)
+        best, similarity = exemplars(volume @ codebook.centroids.T, cells)
+        found = best >= 0
+        position = cell_positions(settings.map_size)[best[found]]
+        if settings.refine:
+            position = position + refine_offsets(similarity[:, found], best[found], settings.map_size)
+        xy[row, found] = to_pixels(position, maps.affines[row])
+        score[row, found] = similarity[best[found], np.flatnonzero(found)]
+        descriptors[row, found] = volume[best[found]]
+    yield progress("finding landmarks", len(maps), len(maps))
+    present = np.isfinite(xy[..., 0])
+    image, label = np.nonzero(present)
+    return Landmarks(xy, present, score), Keypoints(xy[present], descriptors[present], label, image)
+
+
+def exemplars(similarity: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The best cell of each cluster (K,), -1 where no cell is nearest to it; and the similarity as given.
+
+    similarity (C, K): every cell against every centroid. cells: the candidates among the C.
+    """
+    clusters = similarity.shape[1]
+    chosen = similarity[cells]
+    nearest = chosen.argmax(1)
+    best = np.full(clusters, -1)
+    for k in range(clusters):
+        mine = np.flatnonzero(nearest == k)
+        if len(mine):
+            best[k] = cells[mine[chosen[mine, k].argmax()]]
+    return best, similarity
+
+
+def refine_offsets(similarity: np.ndarray, best: np.ndarray, cells: int) -> np.ndarray:
+    """Offsets (M, 2) in crop units, at most half a cell: the top of a parabola through each best cell and its neighbours.
+
+    similarity (cells * cells, M), best (M,) flat cells.
+    """
+    volume = similarity.T.reshape(-1, cells, cells)
+    row, column = np.divmod(best, cells)
+    each = np.arange(len(best))
+    offsets = np.zeros((len(best), 2))
+    for axis, (dy, dx) in enumerate(((0, 1), (1, 0))):
+        low = volume[each, np.clip(row - dy, 0, cells - 1), np.clip(column - dx, 0, cells - 1)]
+        high = volume[each, np.clip(row + dy, 0, cells - 1), np.clip(column + dx, 0, cells - 1)]
+        bend = 2 * volume[each, row, column] - low - high
+        top = (volume[each, row, column] >= np.maximum(low, high)) & (bend > 1e-9)
+        offsets[:, axis] = np.where(top, (high - low) / (2 * np.maximum(bend, 1e-9)), 0)
+    return np.clip(offsets, -0.5, 0.5) / cells

@@ -1,0 +1,213 @@
+"""A run is a folder: settings, events, results, model. Knows how to write and read it, not how results are made.
+
+run.json                 id, title, method, source, counts
+settings.json            the method's settings
+events.jsonl             every event, oldest first
+pictures.json            ids, names and sizes of the pictures, and what was skipped
+thumbs/000000.jpg        small copies, so that a run can be looked at when its pictures are gone
+model/                   the detector
+results/*.safetensors    landmarks, regions, keypoints and their map
+results/report.json      the figures, where annotations were given
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from uld_explorer.data.images import load_rgb
+from uld_explorer.events import Event, RunView, Stage, fold, progress
+from uld_explorer.types import ImageSet, Keypoints, Landmarks, Regions, Skipped, UserError
+
+THUMB = 256
+_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}|demo")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run's folder. All its files are read when asked for, so that another process may be writing them."""
+
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        """The folder's name."""
+        return self.folder.name
+
+    def info(self) -> dict[str, Any]:
+        """run.json; empty where there is none yet."""
+        return _read_json(self.folder / "run.json") or {}
+
+    def update_info(self, **values: Any) -> None:
+        """Change entries of run.json."""
+        write_json(self.folder / "run.json", self.info() | values)
+
+    def settings(self) -> dict[str, Any]:
+        """settings.json; empty where there is none yet."""
+        return _read_json(self.folder / "settings.json") or {}
+
+    def append(self, event: Event) -> None:
+        """Add one event to events.jsonl."""
+        with (self.folder / "events.jsonl").open("a", encoding="utf-8") as file:
+            file.write(event.to_json() + "\n")
+
+    def events(self) -> Iterator[Event]:
+        """All events so far; a half-written last line is left for later, what a killed writer left is passed over."""
+        try:
+            text = (self.folder / "events.jsonl").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return
+        for line in text.splitlines(keepends=True):
+            if not line.endswith("\n"):
+                return
+            try:
+                event = Event.from_json(line)
+            except (ValueError, TypeError):
+                continue
+            yield event
+
+    def view(self) -> RunView:
+        """What the run looks like now."""
+        return fold(self.events())
+
+    def save_arrays(self, name: str, arrays: dict[str, np.ndarray]) -> None:
+        """results/NAME.safetensors."""
+        from safetensors.numpy import save_file
+
+        (self.folder / "results").mkdir(exist_ok=True)
+        save_file(
+            {k: np.ascontiguousarray(v) for k, v in arrays.items()}, self.folder / "results" / f"{name}.safetensors"
+        )
+
+    def load_arrays(self, name: str) -> dict[str, np.ndarray] | None:
+        """results/NAME.safetensors, or None where it is not there."""
+        from safetensors.numpy import load_file
+
+        file = self.folder / "results" / f"{name}.safetensors"
+        return load_file(file) if file.exists() else None
+
+    def save_landmarks(self, landmarks: Landmarks) -> None:
+        """results/landmarks.safetensors."""
+        self.save_arrays("landmarks", {"xy": landmarks.xy, "present": landmarks.present, "score": landmarks.score})
+
+    def landmarks(self) -> Landmarks | None:
+        """The landmarks, or None before they are found."""
+        arrays = self.load_arrays("landmarks")
+        return Landmarks(**arrays) if arrays else None
+
+    def save_regions(self, regions: Regions) -> None:
+        """results/regions.safetensors."""
+        arrays = {"boxes": regions.boxes, "angles": regions.angles}
+        if regions.masks is not None:
+            arrays["masks"] = regions.masks
+        self.save_arrays("regions", arrays)
+
+    def regions(self) -> Regions | None:
+        """The regions of interest, or None before they are chosen."""
+        arrays = self.load_arrays("regions")
+        if arrays is None:
+            return None
+        return Regions(arrays["boxes"], arrays["angles"], arrays.get("masks"), str(self.settings().get("roi", "")))
+
+    def save_keypoints(self, keypoints: Keypoints, positions: np.ndarray) -> None:
+        """results/keypoints.safetensors: the points with their place (M, 2) on the map; descriptors are left out."""
+        arrays = {"xy": keypoints.xy, "label": keypoints.label, "image": keypoints.image, "map": positions}
+        self.save_arrays("keypoints", arrays)
+
+    def save_pictures(self, images: ImageSet) -> None:
+        """pictures.json."""
+        record = {
+            "label": images.label,
+            "ids": images.ids,
+            "names": images.names,
+            "sizes": images.sizes.tolist(),
+            "skipped": [[s.name, s.reason] for s in images.skipped],
+        }
+        write_json(self.folder / "pictures.json", record)
+
+    def pictures(self) -> ImageSet | None:
+        """The pictures, with thumbnails as files; sizes stay those of the originals. None before they are opened."""
+        record = _read_json(self.folder / "pictures.json")
+        if record is None:
+            return None
+        files = tuple(self.thumb(i) for i in range(len(record["ids"])))
+        skipped = tuple(Skipped(*pair) for pair in record["skipped"])
+        sizes = np.array(record["sizes"], np.int64).reshape(-1, 2)
+        return ImageSet(tuple(record["ids"]), tuple(record["names"]), files, sizes, skipped, None, record["label"])
+
+    def thumb(self, index: int) -> Path:
+        """The small copy of picture number `index`."""
+        return self.folder / "thumbs" / f"{index:06d}.jpg"
+
+    def iter_save_thumbs(self, images: ImageSet) -> Stage[None]:
+        """Small copies of all pictures, at most THUMB pixels along the longer side."""
+        from PIL import Image
+
+        (self.folder / "thumbs").mkdir(exist_ok=True)
+        for index, path in enumerate(images.paths):
+            if index % 16 == 0:
+                yield progress("keeping small copies", index, len(images))
+            small = Image.fromarray(load_rgb(path))
+            small.thumbnail((THUMB, THUMB), Image.Resampling.LANCZOS)
+            small.save(self.thumb(index), quality=85)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON by rename, so that a reader never sees half a file."""
+    temporary = path.with_suffix(f".{secrets.token_hex(3)}.tmp")
+    temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+
+
+def create_run(parent: Path, *, folder: Path | None = None, **info: Any) -> Run:
+    """A new run under `parent` with an id of its own, or exactly at `folder`. Its name never comes from user text.
+
+    Raises:
+        UserError: `folder` exists and is not empty.
+    """
+    if folder is None:
+        folder = parent / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} is there already and not empty: give another folder with --out.")
+    folder.mkdir(parents=True, exist_ok=True)
+    run = Run(folder)
+    write_json(folder / "run.json", {"id": folder.name, "created": time.time(), **info})
+    return run
+
+
+def open_run(parent: Path, run_id: str) -> Run:
+    """The run called `run_id` under `parent`.
+
+    Raises:
+        UserError: the id is not of the form that ids have, or there is no such run.
+    """
+    if not _ID.fullmatch(run_id) or not (parent / run_id / "run.json").exists():
+        raise UserError("There is no such run any more: choose another one.")
+    return Run(parent / run_id)
+
+
+def list_runs(parent: Path) -> list[Run]:
+    """All runs under `parent`, newest first."""
+    folders = [f for f in parent.iterdir() if (f / "run.json").exists()] if parent.is_dir() else []
+    return [Run(f) for f in sorted(folders, key=lambda f: f.name, reverse=True)]
+
+
+def delete_run(run: Run) -> None:
+    """Remove the run's folder."""
+    shutil.rmtree(run.folder, ignore_errors=True)

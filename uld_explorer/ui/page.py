@@ -1,0 +1,239 @@
+"""The page: where everything stands and which handler answers which event."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+import gradio as gr
+
+from uld_explorer.data.archives import ARCHIVE_SUFFIXES
+from uld_explorer.data.images import SUPPORTED_SUFFIXES
+from uld_explorer.export.formats import FORMATS
+from uld_explorer.ui import handlers, render, sessions
+from uld_explorer.ui.controls import build_controls
+from uld_explorer.ui.handlers import Opened, current
+from uld_explorer.ui.scatter import EmbedScatter
+from uld_explorer.ui.theme import STATIC, STYLES, theme
+
+TITLE = "ULD Explorer"
+LEAD = "Landmarks that mean the same on every picture, with nobody having annotated anything."
+KINDS = [("Demo: faces", "faces"), ("Demo: rendered heads", "heads"), ("My pictures", "mine")]
+UPLOADS = sorted({*SUPPORTED_SUFFIXES, *ARCHIVE_SUFFIXES, *handlers.ANNOTATION_SUFFIXES})
+MAX_UPLOAD = "2gb"
+Parts = dict[str, Any]
+Kept = dict[str, Any]
+
+
+def build_page() -> gr.Blocks:
+    """The whole page, ready to launch."""
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+        parts: Parts = {
+            # Values that name nothing but this visitor's own run; checked again at every use.
+            "memory": gr.BrowserState({}, storage_key="uld-explorer", secret=sessions.browser_secret()),
+            "opened": gr.State(Opened()),
+            "seen": gr.State(""),
+            "timer": gr.Timer(1.0, active=False),
+        }
+        _sidebar(parts)
+        gr.HTML(f'<div class="uld-header"><h1>{TITLE}</h1><p>{LEAD}</p></div>')
+        _run_bar(parts)
+        with gr.Tabs():
+            _landmarks_tab(parts)
+            _map_tab(parts)
+            _numbers_tab(parts)
+            _try_tab(parts)
+        _wire(page, parts)
+    return page
+
+
+# ---------------------------------------------------------------- layout
+
+
+def _sidebar(parts: Parts) -> None:
+    with gr.Sidebar(label="New discovery", width=340):
+        parts["kind"] = gr.Radio(KINDS, value="faces", label="Pictures")
+        parts["files"] = gr.File(
+            file_count="multiple", file_types=UPLOADS, label="Pictures, or a ZIP of them; annotations are optional", visible=False, height=150
+        )
+        parts["checked"] = gr.HTML(f'<div class="uld-note">{handlers.DEMO_NOTES["faces"]}</div>')
+        parts["controls"] = build_controls()
+        parts["discover"] = gr.Button("Discover landmarks", variant="primary")
+        parts["cancel"] = gr.Button("Cancel", variant="stop", visible=False)
+        parts["state"] = gr.HTML(min_height=10)
+
+
+def _run_bar(parts: Parts) -> None:
+    with gr.Row(equal_height=True):
+        parts["run"] = gr.Dropdown([], label="Run", scale=3, min_width=220, interactive=True)
+        titles = [*(f"{item.title.split(' ')[0]}" for item in FORMATS.values()), "All as ZIP"]
+        parts["downloads"] = [gr.DownloadButton(f"⤓ {title}", size="sm", min_width=90, scale=0) for title in titles]
+    parts["header"] = gr.HTML()
+    parts["chips"] = gr.HTML(js_on_load=(STATIC / "choose.js").read_text())
+
+
+def _landmarks_tab(parts: Parts) -> None:
+    with gr.Tab("Landmarks"):
+        parts["large"] = gr.HTML(elem_id="large")
+        parts["close"] = gr.Button("Close the picture", size="sm", visible=False)
+        parts["gallery"] = gr.HTML(render.NOT_YET, js_on_load=(STATIC / "choose.js").read_text(), elem_id="gallery")
+        gr.Markdown("### Each landmark across pictures\nFrom its most typical look to its least. A row that shows one thing is a good landmark.")
+        parts["strips"] = gr.HTML(elem_id="strips")
+
+
+def _map_tab(parts: Parts) -> None:
+    with gr.Tab("Map"):
+        gr.Markdown(
+            "Every point is a landmark in one picture, placed by what the diffusion model sees there (UMAP of the descriptors). "
+            "Point at one to see its patch, click it to open its picture. Tight islands of one colour are landmarks that mean one thing."
+        )
+        parts["map"] = EmbedScatter(elem_id="map")
+        parts["map_picture"] = gr.HTML(elem_id="map-picture")
+
+
+def _numbers_tab(parts: Parts) -> None:
+    with gr.Tab("Numbers"):
+        parts["numbers"] = gr.HTML(elem_id="numbers")
+
+
+def _try_tab(parts: Parts) -> None:
+    with gr.Tab("Try a picture"), gr.Row():
+        with gr.Column(scale=1, min_width=260):
+            parts["try_file"] = gr.File(file_types=sorted(SUPPORTED_SUFFIXES), label="One new picture", height=150)
+            parts["try_roi"] = gr.Radio([("the whole picture", "whole"), ("the foreground", "foreground")], value="whole", label="Where to look")
+            parts["try"] = gr.Button("Find its landmarks", variant="primary")
+        with gr.Column(scale=3, min_width=300):
+            parts["try_result"] = gr.HTML(render.EMPTY.format("The landmarks of the opened run, found on a picture of yours."), elem_id="tried")
+
+
+# ---------------------------------------------------------------- wiring
+
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+POINTED = ("chips", "large", "close", "gallery", "strips", "map")
+
+
+def _wire(page: gr.Blocks, parts: Parts) -> None:
+    memory, opened = parts["memory"], parts["opened"]
+    show, point = _showing(parts), _pointing(parts)
+    page.load(handlers.welcome, [memory], [memory, opened], **QUIET).then(**show)
+    _wire_pictures(parts)
+    _wire_run(parts, show)
+    for name in ("chips", "gallery"):
+        parts[name].select(_choose, [opened], [opened], **QUIET).then(**point)
+    parts["close"].click(_close, [opened], [opened], **QUIET).then(**point)
+    parts["map"].select(_map_choose, [memory, opened], [parts["map_picture"]], **QUIET)
+    tried = [parts["try_file"], parts["try_roi"], memory, opened]
+    parts["try"].click(handlers.try_picture, tried, parts["try_result"], api_visibility="private", concurrency_limit=2)
+
+
+def _wire_pictures(parts: Parts) -> None:
+    kind, files, checked = parts["kind"], parts["files"], parts["checked"]
+    kind.change(lambda value: gr.update(visible=value == "mine"), kind, files, **QUIET)
+    gr.on([kind.change, files.change], handlers.check_pictures, [kind, files], checked, trigger_mode="always_last", **QUIET)
+
+
+def _wire_run(parts: Parts, show: dict[str, Any]) -> None:
+    memory, opened, controls, seen = parts["memory"], parts["opened"], parts["controls"], parts["seen"]
+    names = list(controls)
+
+    def discover(kind: str, files: list[str] | None, kept: Kept, *values: Any) -> tuple[Kept, Opened]:
+        begun = handlers.start(kind, files, kept, names, list(values))
+        return {**kept, "run": begun.run}, begun
+
+    chosen = [parts["kind"], parts["files"], memory, *controls.values()]
+    parts["discover"].click(discover, chosen, [memory, opened], **QUIET).then(**show)
+    parts["cancel"].click(handlers.cancel, [memory, opened], None, **QUIET)
+    parts["run"].input(_open, [parts["run"], memory], [memory, opened], **QUIET).then(**show)
+    followed = [parts["state"], parts["timer"], parts["cancel"], seen]
+    parts["timer"].tick(_follow, [memory, opened], followed, **QUIET)
+    # The mark changes when results appear and when the run ends: then everything is drawn again.
+    seen.change(**show)
+
+
+def _showing(parts: Parts) -> dict[str, Any]:
+    """Arguments of an event that draws the opened run."""
+    names = ("run", "state", "timer", "cancel", "header", *POINTED, "numbers")
+    outputs = [*(parts[name] for name in names), *parts["downloads"]]
+    return {"fn": _show, "inputs": [parts["memory"], parts["opened"]], "outputs": outputs, **QUIET}
+
+
+def _pointing(parts: Parts) -> dict[str, Any]:
+    """Arguments of an event that draws what depends on the chosen landmark, page and picture."""
+    outputs = [parts[name] for name in POINTED]
+    return {"fn": _point, "inputs": [parts["memory"], parts["opened"]], "outputs": outputs, **QUIET}
+
+
+def _show(kept: Kept, opened: Opened) -> list[Any]:
+    run, token = current(kept, opened), sessions.valid_token((kept or {}).get("token"))
+    running = handlers.is_running(run)
+    choices = gr.Dropdown(choices=sessions.run_choices(token), value=run.id)
+    head = [choices, render.state(run), gr.Timer(active=running), gr.update(visible=running), render.header(run)]
+    files = [gr.DownloadButton(value=path, interactive=path is not None) for path in handlers.downloads(run)]
+    return [*head, *_point(kept, opened), render.numbers(run), *files]
+
+
+def _point(kept: Kept, opened: Opened) -> list[Any]:
+    run, focus = current(kept, opened), opened.focus
+    large = render.one_picture(run, opened.picture, focus)
+    return [
+        render.chips(run, focus),
+        large,
+        gr.update(visible=bool(large)),
+        render.pictures(run, opened.page, focus),
+        render.strips(run, focus),
+        EmbedScatter(data=render.map_data(run, focus)),
+    ]
+
+
+def _follow(kept: Kept, opened: Opened) -> list[Any]:
+    run = current(kept, opened)
+    running = handlers.is_running(run)
+    return [render.state(run), gr.Timer(active=running), gr.update(visible=running), f"{render.stamp(run)} {running}"]
+
+
+def _open(run_id: str | None, kept: Kept) -> tuple[Kept, Opened]:
+    return {**kept, "run": run_id or "demo"}, Opened(run=run_id or "demo")
+
+
+def _choose(opened: Opened, event: gr.EventData) -> Opened:
+    """A click in the chips or the gallery. Anything can arrive from a browser: only whole numbers are taken."""
+    picture, landmark, page = (_whole(getattr(event, key, None)) for key in ("picture", "landmark", "page"))
+    if landmark is not None:
+        return replace(opened, focus=None if landmark == opened.focus else landmark)
+    if page is not None:
+        return replace(opened, page=page)
+    return replace(opened, picture=picture)
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**6 else None
+
+
+def _close(opened: Opened) -> Opened:
+    return replace(opened, picture=None)
+
+
+def _map_choose(kept: Kept, opened: Opened, event: gr.EventData) -> str:
+    """A click on the map opens the point's picture below it."""
+    run, point = current(kept, opened), _whole(getattr(event, "index", None))
+    arrays = run.load_arrays("keypoints")
+    if arrays is None or point is None or point >= len(arrays["image"]):
+        return ""
+    return render.one_picture(run, int(arrays["image"][point]), int(arrays["label"][point]))
+
+
+def launch(page: gr.Blocks) -> None:
+    """Serve the page; $GRADIO_SERVER_NAME and $GRADIO_SERVER_PORT choose the address."""
+    page.queue(max_size=64, default_concurrency_limit=8)
+    page.launch(
+        theme=theme(),
+        css_paths=[STYLES],
+        footer_links=[],
+        run_history=False,
+        max_file_size=MAX_UPLOAD,
+        show_error=True,
+        ssr_mode=False,
+    )
