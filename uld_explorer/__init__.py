@@ -1,6 +1,6 @@
 """ULD Explorer: landmarks that mean the same on every picture, discovered without annotation.
 
-    from uld_explorer import LandmarkDetector, discover, open_images
+from uld_explorer import LandmarkDetector, discover, open_images
 """
 
 from __future__ import annotations

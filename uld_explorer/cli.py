@@ -6,10 +6,11 @@ Progress goes to stderr; results go to stdout. Exit code 0 only on success, 2 fo
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +21,7 @@ from uld_explorer.types import UserError
 
 if TYPE_CHECKING:
     from uld_explorer.runs import Run
+    from uld_explorer.types import ImageSet
 
 T = TypeVar("T")
 SOURCE_HELP = "a folder, archive or picture, or demo:heads[:COUNT[:SEED]], demo:faces[:COUNT]"
@@ -52,7 +54,12 @@ class Progress:
         text = f"{view.stage}{share}{left}"
         if text != self.shown:
             self.shown = text
-            print(f"\r\x1b[2K{text}" if self.terminal else text, end="" if self.terminal else "\n", file=sys.stderr, flush=True)
+            print(
+                f"\r\x1b[2K{text}" if self.terminal else text,
+                end="" if self.terminal else "\n",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def _line(self, text: str) -> None:
         print(("\r\x1b[2K" if self.terminal else "") + text, file=sys.stderr, flush=True)
@@ -85,7 +92,9 @@ def follow(stage: Stage[T], show: Progress, run: Run | None = None) -> T:
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    parser = argparse.ArgumentParser(prog="python -m uld_explorer", description="Discover landmarks on pictures that nobody annotated.")
+    parser = argparse.ArgumentParser(
+        prog="python -m uld_explorer", description="Discover landmarks on pictures that nobody annotated."
+    )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     _discover_parser(verbs.add_parser("discover", help="discover landmarks on a set of pictures"))
     _evaluate_parser(verbs.add_parser("evaluate", help="measure a finished run on annotated pictures"))
@@ -95,7 +104,9 @@ def build_parser() -> argparse.ArgumentParser:
     export.add_argument("--format", default="coco", help="coco or csv (default: coco)")
     export.add_argument("--out", type=Path, help="the file to write (default: landmarks.coco.json or landmarks.csv)")
     listing = verbs.add_parser("list", help="list runs, backbones, methods, demos or export formats")
-    listing.add_argument("what", nargs="?", default="runs", choices=("runs", "backbones", "methods", "demos", "formats"))
+    listing.add_argument(
+        "what", nargs="?", default="runs", choices=("runs", "backbones", "methods", "demos", "formats")
+    )
     for verb in verbs.choices.values():
         verb.add_argument("--json", action="store_true", help="print one JSON object as the last line on stdout")
         verb.add_argument("--quiet", action="store_true", help="no progress on stderr")
@@ -105,9 +116,15 @@ def build_parser() -> argparse.ArgumentParser:
 def _discover_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
     parser.add_argument("--method", default="zeroshot", choices=tuple(METHODS), help="(default: zeroshot)")
-    parser.add_argument("--annotations", type=Path, help="COCO keypoints JSON or CSV; used for evaluation and the region only")
-    parser.add_argument("--evaluate-on", metavar="SOURCE", help="measure the error on these pictures instead of a half of SOURCE")
-    parser.add_argument("--baselines", nargs="*", default=[], help="random-weights: measure the same network untrained, too")
+    parser.add_argument(
+        "--annotations", type=Path, help="COCO keypoints JSON or CSV; used for evaluation and the region only"
+    )
+    parser.add_argument(
+        "--evaluate-on", metavar="SOURCE", help="measure the error on these pictures instead of a half of SOURCE"
+    )
+    parser.add_argument(
+        "--baselines", nargs="*", default=[], help="random-weights: measure the same network untrained, too"
+    )
     parser.add_argument("--protocol", default="box", help="evaluation protocol (default: box)")
     parser.add_argument("--limit", type=int, help="use only the first N pictures")
     parser.add_argument("--out", type=Path, help="folder for the run (default: a new one in the data folder)")
@@ -148,9 +165,7 @@ def discover(args: argparse.Namespace, show: Progress) -> dict[str, Any]:
 
     settings = from_args(METHODS[args.method].settings, args)
     protocol = get_protocol(args.protocol)
-    if args.limit is not None and args.limit < 1:
-        raise UserError("--limit must be 1 or more.")
-    images = follow(iter_open(args.source, annotations=args.annotations, limit=args.limit), show)
+    images = _open(args, show)
     tested = follow(iter_open(args.evaluate_on), show) if args.evaluate_on else None
     run = create_run(runs_dir(), folder=args.out, title=images.label)
     stage = workflow.iter_discover(
@@ -165,6 +180,15 @@ def discover(args: argparse.Namespace, show: Progress) -> dict[str, Any]:
     return workflow.run_summary(run)
 
 
+def _open(args: argparse.Namespace, show: Progress) -> ImageSet:
+    """The pictures of SOURCE, with --annotations and --limit."""
+    from uld_explorer.data.sources import iter_open
+
+    if args.limit is not None and args.limit < 1:
+        raise UserError("--limit must be 1 or more.")
+    return follow(iter_open(args.source, annotations=args.annotations, limit=args.limit), show)
+
+
 def _follow_run(stage: Stage[T], show: Progress, run: Run) -> T:
     """Drive a run; its end, however it comes, is its last event."""
     try:
@@ -177,6 +201,15 @@ def _follow_run(stage: Stage[T], show: Progress, run: Run) -> T:
         raise
     run.append(Event("done", ""))
     return result
+
+
+@contextlib.contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Raises UserError where `out` cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{out} cannot be written ({error.strerror or error}): give another file with --out.") from None
 
 
 def find_run(text: str) -> Run:
@@ -199,15 +232,16 @@ def evaluate(args: argparse.Namespace, show: Progress) -> dict[str, Any]:
     from uld_explorer import workflow
     from uld_explorer.analysis.protocols import get_protocol
     from uld_explorer.analysis.report_file import format_report
-    from uld_explorer.data.sources import iter_open
     from uld_explorer.landmarks.detector import LandmarkDetector
 
+    protocol = get_protocol(args.protocol)
+    workflow.check_baselines(args.baselines)
     detector = LandmarkDetector.load(find_run(args.run).folder)
-    images = follow(iter_open(args.source, annotations=args.annotations, limit=args.limit), show)
+    images = _open(args, show)
     if images.annotations is None:
         raise UserError(f"{images.label} has no annotations to measure against: give --annotations FILE.")
     finding = follow(detector.iter_predict(images, roi=args.roi), show)
-    stage = workflow.iter_evaluate(detector, finding, images, baselines=args.baselines, protocol=get_protocol(args.protocol))
+    stage = workflow.iter_evaluate(detector, finding, images, baselines=args.baselines, protocol=protocol)
     report = follow(stage, show)
     if not args.json:
         print(format_report(report))
@@ -216,16 +250,17 @@ def evaluate(args: argparse.Namespace, show: Progress) -> dict[str, Any]:
 
 def predict(args: argparse.Namespace, show: Progress) -> dict[str, Any]:
     """Find a run's landmarks on other pictures and write them."""
-    from uld_explorer.data.sources import iter_open
     from uld_explorer.export.formats import get_format
     from uld_explorer.landmarks.detector import LandmarkDetector
 
     chosen = get_format(args.format)
     detector = LandmarkDetector.load(find_run(args.run).folder)
-    images = follow(iter_open(args.source, annotations=args.annotations, limit=args.limit), show)
+    images = _open(args, show)
     finding = follow(detector.iter_predict(images, roi=args.roi), show)
     out = args.out or Path(f"landmarks{chosen.suffix}")
-    chosen.write(out, images, finding.landmarks, finding.regions)
+    with _writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        chosen.write(out, images, finding.landmarks, finding.regions)
     if not args.json:
         print(f"{len(images)} pictures, {int(finding.landmarks.present.sum())} landmarks written to {out}")
     rate = float(finding.landmarks.present.mean() * 100)
@@ -238,7 +273,9 @@ def export(args: argparse.Namespace, show: Progress) -> dict[str, Any]:
     from uld_explorer.export.formats import get_format
 
     out = args.out or Path(f"landmarks{get_format(args.format).suffix}")
-    workflow.export_run(find_run(args.run), args.format, out)
+    run = find_run(args.run)
+    with _writing(out):
+        workflow.export_run(run, args.format, out)
     if not args.json:
         print(f"written to {out}")
     return {"file": str(out)}

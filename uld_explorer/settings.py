@@ -47,6 +47,9 @@ class RunSettings:
     )
     roi: str = setting("whole", "where to look: whole, annotations, foreground, or a file of boxes", basic=True)
     roi_margin: float = setting(0.2, "share by which a box is enlarged before it is cropped", low=0.0, high=2.0)
+    context: float = setting(
+        0.5, "share by which the crop given to the model is wider than the region, for context", low=0.0, high=3.0
+    )
     roi_jitter: float = setting(
         0.0,
         "random error of the boxes: spread of centre and log-size as a share of the box, and of the angle in radians",
@@ -58,7 +61,7 @@ class RunSettings:
     image_size: int = setting(0, "side of the crop given to the model in pixels; 0: the recipe's", low=0, high=1024)
     noise_draws: int = setting(0, "noise samples averaged per picture and timestep; 0: the recipe's", low=0, high=64)
     map_size: int = setting(32, "cells along a side of the descriptor map", low=8, high=128)
-    seed: int = setting(0, "seed of everything random", low=0, high=2**31 - 1, basic=True)
+    seed: int = setting(0, "seed of everything random", low=0, high=2**31 - 1)
     device: str = setting("auto", "auto, cpu, cuda or mps", result=False)
     precision: str = setting(
         "auto", "auto, float32, bfloat16 or float16", choices=("auto", "float32", "bfloat16", "float16")

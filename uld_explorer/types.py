@@ -46,7 +46,7 @@ class Annotations:
     @property
     def annotated(self) -> np.ndarray:
         """(N,) bool: pictures with at least one annotated point."""
-        return (self.visibility > 0).any(axis=1)
+        return np.asarray((self.visibility > 0).any(axis=1))
 
     def take(self, index: np.ndarray) -> Annotations:
         """The same annotations for the pictures in `index` (integer or boolean)."""

@@ -34,6 +34,8 @@ MINIMUM_PICTURES = 5
 MAP_POINTS = 4000
 CONSISTENCY_PICTURES = 100
 BASELINES = ("random-weights",)
+ERRORS = ("forward_nme", "backward_nme", "mean_shape_nme", "random_forward_nme", "random_backward_nme")
+OTHERS = ("detection_rate", "consistency", "silhouette", "calinski_harabasz", "hungarian_accuracy", "seconds")
 
 
 def open_images(
@@ -87,6 +89,11 @@ def _check(images: ImageSet, baselines: Sequence[str]) -> None:
     if len(images) < MINIMUM_PICTURES:
         skipped = f" ({len(images.skipped)} were skipped)" if images.skipped else ""
         raise UserError(f"At least {MINIMUM_PICTURES} usable pictures are needed, there are {len(images)}{skipped}.")
+    check_baselines(baselines)
+
+
+def check_baselines(baselines: Sequence[str]) -> None:
+    """Raises UserError for a baseline that there is not."""
     unknown = [name for name in baselines if name not in BASELINES]
     if unknown:
         raise UserError(f"There is no baseline '{unknown[0]}': use {', '.join(BASELINES)}.")
@@ -113,6 +120,20 @@ def discover(
 # ---------------------------------------------------------------- evaluate
 
 
+def evaluate(
+    detector: LandmarkDetector, source: str | Path | ImageSet, *, annotations: str | Path | None = None
+) -> Report:
+    """Measure a detector on annotated pictures: a seeded half trains the regressor, the other half is measured.
+
+    Raises:
+        UserError: pictures without annotations.
+    """
+    images = source if isinstance(source, ImageSet) else open_images(source, annotations=annotations)
+    if images.annotations is None:
+        raise UserError(f"{images.label} has no annotations to measure against.")
+    return drain(iter_evaluate(detector, drain(detector.iter_predict(images)), images))
+
+
 def iter_evaluate(
     detector: LandmarkDetector,
     finding: Finding,
@@ -128,11 +149,12 @@ def iter_evaluate(
     With `evaluate_on` the error is measured there; otherwise on a seeded half of the annotated pictures, the other
     half (at most the protocol's number) trains the regressor. Without annotations only figures that need none.
     """
+    check_baselines(baselines)
     backbone = backbone or (yield from iter_load_backbone(detector.settings))
     test = finding if evaluate_on is None else (yield from detector.iter_predict(evaluate_on, backbone=backbone))
     tested = images if evaluate_on is None else evaluate_on
     consistent = yield from _iter_consistency(detector, test, tested, backbone)
-    if tested.annotations is None or images.annotations is None or not images.annotations.annotated.any():
+    if images.annotations is None or not _measurable(images, evaluate_on):
         return _unannotated_report(finding, consistent, detector)
     others: dict[str, tuple[Landmarks, Landmarks | None]] = {}
     if "random-weights" in baselines:
@@ -154,6 +176,13 @@ def iter_evaluate(
     return replace(
         report, protocol=report.protocol | facts | {"backbone": settings.backbone, "landmarks": settings.landmarks}
     )
+
+
+def _measurable(images: ImageSet, evaluate_on: ImageSet | None) -> bool:
+    """Whether there are annotated pictures for the regressor and others for the error."""
+    sets = [images] if evaluate_on is None else [images, evaluate_on]
+    counts = [0 if part.annotations is None else int(part.annotations.annotated.sum()) for part in sets]
+    return min(counts) >= (2 if evaluate_on is None else 1)
 
 
 def _split(annotations: Annotations, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -211,21 +240,17 @@ def _iter_consistency(
 def _unannotated_report(finding: Finding, consistent: float | None, detector: LandmarkDetector) -> Report:
     from uld_explorer.analysis import clusters
 
-    keys = (
-        "forward_nme",
-        "backward_nme",
-        "mean_shape_nme",
-        "random_forward_nme",
-        "random_backward_nme",
-        "hungarian_accuracy",
-    )
     rates = clusters.detection_rate(finding.landmarks)
     points = finding.keypoints
-    figures: dict[str, float | None] = dict.fromkeys(keys)
+    figures: dict[str, float | None] = dict.fromkeys((*ERRORS, "hungarian_accuracy"))
     figures |= {"detection_rate": float(rates.mean()), "consistency": consistent}
     figures["silhouette"] = clusters.silhouette(points.descriptor, points.label)
     figures["calinski_harabasz"] = clusters.calinski_harabasz(points.descriptor, points.label)
-    facts = {"name": "no annotations", "roi": finding.regions.source, "backbone": detector.settings.backbone}
+    facts: dict[str, object] = {
+        "name": "no annotations",
+        "roi": finding.regions.source,
+        "backbone": detector.settings.backbone,
+    }
     return Report(figures, facts, {"detection_rates": rates.tolist()})
 
 
@@ -274,15 +299,6 @@ def run_summary(run: Run) -> dict[str, object]:
     if not path.exists():
         raise UserError(f"The run {run.id} has no results: {run.view().message or 'it did not finish'}.")
     report, info, settings = load_report(path), run.info(), run.settings()
-    keys = (
-        "forward_nme",
-        "backward_nme",
-        "mean_shape_nme",
-        "random_forward_nme",
-        "random_backward_nme",
-        "detection_rate",
-    )
-    more = ("consistency", "silhouette", "calinski_harabasz", "hungarian_accuracy", "seconds")
     head = {"run": run.id, "method": info["method"], "backbone": settings["backbone"]}
     head |= {"images": info["images"], "skipped": info["skipped"], "landmarks": settings["landmarks"]}
-    return head | {key: report.figures.get(key) for key in keys + more} | {"protocol": asdict(report)["protocol"]}
+    return head | {key: report.figures.get(key) for key in ERRORS + OTHERS} | {"protocol": asdict(report)["protocol"]}

@@ -46,26 +46,6 @@ def tiny_sd_fp16(tiny_sd: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_ddpm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A pixel-space DDPM with 3 up-blocks, 32 px, one subfolder a part."""
-    from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        unet = UNet2DModel(
-            sample_size=32,
-            block_out_channels=(16, 32, 48),
-            layers_per_block=1,
-            norm_num_groups=8,
-            down_block_types=("DownBlock2D", "DownBlock2D", "AttnDownBlock2D"),
-            up_block_types=("AttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
-        )
-    folder = tmp_path_factory.mktemp("networks") / "tiny-ddpm"
-    DDPMPipeline(unet, DDPMScheduler()).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
 def tiny_ddpm_root(tiny_ddpm: Path) -> Path:
     """The same with every file at the root, as google/ddpm-* have them."""
     folder = tiny_ddpm.with_name("tiny-ddpm-root")

@@ -110,9 +110,12 @@ def _id_words(name: str) -> list[int]:
     return [int.from_bytes(raw[i : i + 4], "little") for i in range(0, len(raw), 4)]
 
 
-def crop_affines(regions: Regions) -> np.ndarray:
-    """(N, 2, 3): crop units -> pixels of the original picture, for the square crop around each region."""
-    side = regions.boxes[:, 2:].max(1)
+def crop_affines(regions: Regions, context: float = 0.0) -> np.ndarray:
+    """(N, 2, 3): crop units -> pixels of the original picture, for the square crop around each region.
+
+    context: share by which the crop is wider than the region's longer side, for the network to see its surroundings.
+    """
+    side = regions.boxes[:, 2:].max(1) * (1 + context)
     center = regions.boxes[:, :2] + regions.boxes[:, 2:] / 2
     angle = np.radians(regions.angles)
     linear = side[:, None, None] * np.stack(
@@ -122,21 +125,21 @@ def crop_affines(regions: Regions) -> np.ndarray:
     return np.concatenate([linear, corner[..., None]], -1)
 
 
-def region_cells(regions: Regions, cells: int) -> np.ndarray:
-    """(N, cells, cells) bool: the cells of the square crop whose centre lies in the region.
+def region_cells(regions: Regions, cells: int, context: float = 0.0) -> np.ndarray:
+    """(N, cells, cells) bool: the cells of the square crop (see `crop_affines`) whose centre lies in the region.
 
     That is the box, and the mask where there is one.
     """
     share = regions.boxes[:, 2:] / regions.boxes[:, 2:].max(1, keepdims=True)
-    offset = np.abs((np.arange(cells) + 0.5) / cells - 0.5)
+    # Offsets from the centre in units of the region's longer side, in which masks are given, too.
+    place = ((np.arange(cells) + 0.5) / cells - 0.5) * (1 + context)
+    offset = np.abs(place)
     inside = (offset[None, None, :] <= share[:, 0, None, None] / 2) & (
         offset[None, :, None] <= share[:, 1, None, None] / 2
     )
     if regions.masks is None:
         return inside
-    rows = np.minimum(
-        ((np.arange(cells) + 0.5) / cells * regions.masks.shape[1]).astype(int), regions.masks.shape[1] - 1
-    )
+    rows = np.clip(((place + 0.5) * regions.masks.shape[1]).astype(int), 0, regions.masks.shape[1] - 1)
     masked = inside & regions.masks[:, rows][:, :, rows]
     # A mask that leaves nothing would silence a picture; the box is then the better guess.
     return np.where(masked.any((1, 2), keepdims=True), masked, inside)

@@ -42,7 +42,11 @@ class PixelBackbone(UNetBackbone):
     ) -> PixelBackbone:
         """Read the U-Net and its schedule. Raises UserError for unreadable, class-conditional or other networks."""
         config = loading.load_config(UNet2DModel, repository, "unet")
-        if patch_side(config.get("in_channels", 3)) == 0 or config.get("class_embed_type") or config.get("num_class_embeds"):
+        if (
+            patch_side(config.get("in_channels", 3)) == 0
+            or config.get("class_embed_type")
+            or config.get("num_class_embeds")
+        ):
             raise UserError(f"'{recipe.name}' does not take plain colour pictures, so it is not supported.")
         alphas = load_schedule(repository)
         unet = load_unet(UNet2DModel, recipe, repository, dtype, random_weights)

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,13 +23,20 @@ from uld_explorer.events import Stage, progress
 from uld_explorer.features.backbone import Backbone
 from uld_explorer.types import ImageSet, Regions
 
+if TYPE_CHECKING:
+    import torch
+
 LIMIT_GB = float(os.environ.get("ULD_CACHE_GB", "8"))
 """The store is pruned, oldest first, when it outgrows this."""
 
 
 @dataclass(frozen=True)
 class FeatureMaps:
-    """layers: name -> (N, C, h, w) float16, on disk. affines (N, 2, 3): crop units -> pixels of the original picture."""
+    """Maps of N pictures, on disk.
+
+    layers   name -> (N, C, h, w) float16
+    affines  (N, 2, 3): crop units -> pixels of the original picture
+    """
 
     layers: dict[str, np.ndarray]
     affines: np.ndarray
@@ -46,10 +54,13 @@ def store_key(images: ImageSet, affines: np.ndarray, backbone: Backbone, seed: i
 
 
 def iter_extract(
-    images: ImageSet, regions: Regions, backbone: Backbone, *, seed: int = 0, batch: int = 16
+    images: ImageSet, regions: Regions, backbone: Backbone, *, seed: int = 0, batch: int = 16, context: float = 0.0
 ) -> Stage[FeatureMaps]:
-    """Feature maps of the square crops around the regions, from the store where they are already there."""
-    affines = crop_affines(regions)
+    """Feature maps of the square crops around the regions, from the store where they are already there.
+
+    context: how much wider than the region the crop is, see `crop_affines`.
+    """
+    affines = crop_affines(regions, context)
     folder = paths.cache_dir("features") / store_key(images, affines, backbone, seed)
     arrays = _open_arrays(folder, len(images), backbone)
     done = _rows_done(folder)
@@ -68,7 +79,7 @@ def iter_extract(
     return FeatureMaps(arrays, affines)
 
 
-def read_crops(images: ImageSet, affines: np.ndarray, rows: Sequence[int] | range, size: int):  # type: ignore[no-untyped-def]
+def read_crops(images: ImageSet, affines: np.ndarray, rows: Sequence[int] | range, size: int) -> torch.Tensor:
     """Crops of the pictures in `rows` as a torch tensor (B, 3, size, size) in -1...1."""
     import torch
 
@@ -77,15 +88,18 @@ def read_crops(images: ImageSet, affines: np.ndarray, rows: Sequence[int] | rang
 
 
 def _open_arrays(folder: Path, count: int, backbone: Backbone) -> dict[str, np.ndarray]:
+    """The arrays on disk. Where a file is missing or was left half-made, a new one; no row is then done any more."""
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for layer in backbone.layers:
         file = folder / f"{layer.name}.npy"
-        shape = (count, layer.channels, layer.size, layer.size)
-        mode = "r+" if file.exists() else "w+"
-        arrays[layer.name] = np.lib.format.open_memmap(
-            file, mode=mode, dtype=np.float16, shape=shape if mode == "w+" else None
-        )
+        try:
+            np.lib.format.open_memmap(file, mode="r")  # fails for a file cut short, which "r+" would lengthen by zeros
+            arrays[layer.name] = np.lib.format.open_memmap(file, mode="r+")
+        except (OSError, ValueError):
+            (folder / "rows.json").unlink(missing_ok=True)
+            shape = (count, layer.channels, layer.size, layer.size)
+            arrays[layer.name] = np.lib.format.open_memmap(file, mode="w+", dtype=np.float16, shape=shape)
     return arrays
 
 

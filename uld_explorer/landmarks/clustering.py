@@ -32,7 +32,8 @@ def kmeans(x: np.ndarray, k: int, *, seed: int, iterations: int = 100, restarts:
     x = np.ascontiguousarray(x, np.float32)
     if len(x) < k:
         raise UserError(
-            f"{k} clusters need at least {k} descriptors, but the regions hold only {len(x)}: use fewer landmarks or more pictures."
+            f"{k} clusters need at least {k} descriptors, but the regions hold only {len(x)}: "
+            "use fewer landmarks or more pictures."
         )
     engine = faiss.Kmeans(
         x.shape[1],

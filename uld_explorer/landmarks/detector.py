@@ -88,14 +88,17 @@ class LandmarkDetector:
             settings = method.settings.from_json(record["settings"])
             tensors = load_file(folder / "model.safetensors")
             model = method.model.from_tensors(_group(tensors, "model."))
+            ground = _group(tensors, "foreground.")
+            foreground = Foreground.from_tensors(ground) if ground else None
+        except UserError:
+            raise
         except FileNotFoundError:
             raise UserError(
                 f"There is no finished model in {folder.name}: choose the folder of a run that ended well."
             ) from None
-        except (json.JSONDecodeError, KeyError, TypeError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise UserError(f"The model in {folder.name} is damaged: {error}. Run the discovery again.") from error
-        ground = _group(tensors, "foreground.")
-        return cls(method.name, settings, model, Foreground.from_tensors(ground) if ground else None)
+        return cls(method.name, settings, model, foreground)
 
     @property
     def _method(self) -> Method:

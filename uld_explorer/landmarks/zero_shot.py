@@ -59,7 +59,9 @@ def iter_fit(
     Raises:
         UserError: too few pixels for K clusters.
     """
-    maps = yield from iter_extract(images, regions, backbone, seed=settings.seed, batch=settings.batch)
+    maps = yield from iter_extract(
+        images, regions, backbone, seed=settings.seed, batch=settings.batch, context=context_of(settings)
+    )
     centering = fit_centering(maps)
     sample = yield from _iter_sample(maps, regions, centering, settings)
     yield note("clustering", f"K-means of {len(sample)} descriptors by {clustering_backend()}")
@@ -77,15 +79,22 @@ def iter_predict(
     images: ImageSet, regions: Regions, settings: ZeroShotSettings, backbone: Backbone, codebook: Codebook
 ) -> Stage[tuple[Landmarks, Keypoints]]:
     """Find the codebook's landmarks on other pictures."""
-    maps = yield from iter_extract(images, regions, backbone, seed=settings.seed, batch=settings.batch)
+    maps = yield from iter_extract(
+        images, regions, backbone, seed=settings.seed, batch=settings.batch, context=context_of(settings)
+    )
     return (yield from _iter_exemplars(maps, regions, codebook, settings))
+
+
+def context_of(settings: RunSettings) -> float:
+    """How much wider than the region the crop is: nothing can be seen around a whole picture."""
+    return 0.0 if settings.roi == "whole" else settings.context
 
 
 def _iter_sample(
     maps: FeatureMaps, regions: Regions, centering: Centering, settings: ZeroShotSettings
 ) -> Stage[np.ndarray]:
     """Descriptors (M, D) of random pixels of every region."""
-    inside = region_cells(regions, settings.map_size)
+    inside = region_cells(regions, settings.map_size, context_of(settings))
     descriptors = []
     for row in range(len(maps)):
         if row % 16 == 0:
@@ -112,7 +121,7 @@ def _iter_exemplars(
     Differs from paper: by default every cell of the region is searched instead of random ones (`test_pixels`), so
     that the answer does not depend on a draw.
     """
-    inside = region_cells(regions, settings.map_size)
+    inside = region_cells(regions, settings.map_size, context_of(settings))
     shape = (len(maps), len(codebook.centroids))
     xy, score = np.full((*shape, 2), np.nan), np.zeros(shape, np.float32)
     descriptors = np.zeros((*shape, codebook.centroids.shape[1]), np.float32)
@@ -152,8 +161,9 @@ def exemplars(similarity: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np
 
 
 def refine_offsets(similarity: np.ndarray, best: np.ndarray, cells: int) -> np.ndarray:
-    """Offsets (M, 2) in crop units, at most half a cell: the top of a parabola through each best cell and its neighbours.
+    """The top of a parabola through each best cell and its neighbours, as offsets (M, 2) in crop units.
 
+    At most half a cell; 0 across the border, where a neighbour is unknown.
     similarity (cells * cells, M), best (M,) flat cells.
     """
     volume = similarity.T.reshape(-1, cells, cells)
@@ -164,6 +174,8 @@ def refine_offsets(similarity: np.ndarray, best: np.ndarray, cells: int) -> np.n
         low = volume[each, np.clip(row - dy, 0, cells - 1), np.clip(column - dx, 0, cells - 1)]
         high = volume[each, np.clip(row + dy, 0, cells - 1), np.clip(column + dx, 0, cells - 1)]
         bend = 2 * volume[each, row, column] - low - high
-        top = (volume[each, row, column] >= np.maximum(low, high)) & (bend > 1e-9)
+        place = (column, row)[axis]
+        inside = (place > 0) & (place < cells - 1)
+        top = inside & (volume[each, row, column] >= np.maximum(low, high)) & (bend > 1e-9)
         offsets[:, axis] = np.where(top, (high - low) / (2 * np.maximum(bend, 1e-9)), 0)
     return np.clip(offsets, -0.5, 0.5) / cells

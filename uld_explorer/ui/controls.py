@@ -47,7 +47,9 @@ def _control(field: dataclasses.Field[Any]) -> Any:
     label = LABELS.get(field.name, field.name.replace("_", " ").capitalize())
     if field.name == "backbone":
         choices = [(f"{name}" + ("" if name == "bundled" else " (download)"), name) for name in RECIPES]
-        return gr.Dropdown(choices, value=field.default, label=label, info="bundled works offline; the others are fetched once")
+        return gr.Dropdown(
+            choices, value=field.default, label=label, info="bundled works offline; the others are fetched once"
+        )
     if field.name == "roi":
         choices = [(ROI_LABELS[name], name) for name in ROI_CHOICES]
         return gr.Radio(choices, value=field.default, label=label)

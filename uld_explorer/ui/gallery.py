@@ -70,7 +70,13 @@ def _pager(page: int, pages: int, total: int) -> str:
 
 
 def _figure(
-    images: ImageSet, landmarks: Landmarks, row: int, focus: int | None, radius: float, overlay: str = "", picture: bytes | None = None
+    images: ImageSet,
+    landmarks: Landmarks,
+    row: int,
+    focus: int | None,
+    radius: float,
+    overlay: str = "",
+    picture: bytes | None = None,
 ) -> str:
     """One picture with its marks as an SVG in the original's pixels; radius is a share of the longer side."""
     width, height = (int(v) for v in images.sizes[row])
@@ -94,7 +100,12 @@ def _mark(k: int, xy: np.ndarray, r: float, focus: int | None) -> str:
 
 
 def large(
-    images: ImageSet, landmarks: Landmarks, regions: Regions | None, row: int, focus: int | None, picture: bytes | None = None
+    images: ImageSet,
+    landmarks: Landmarks,
+    regions: Regions | None,
+    row: int,
+    focus: int | None,
+    picture: bytes | None = None,
 ) -> str:
     """One picture, large, with its region and a table of its points. `picture` is shown instead of the file (a JPEG)."""
     overlay = "" if regions is None else _region_overlay(regions, row)
@@ -127,7 +138,10 @@ def _region_overlay(regions: Regions, row: int) -> str:
         mask, side = regions.masks[row], max(w, h)
         cell = side / len(mask)
         left, top = cx - side / 2, cy - side / 2
-        squares = "".join(f"M{left + c * cell:.1f} {top + r * cell:.1f}h{cell:.1f}v{cell:.1f}h-{cell:.1f}z" for r, c in np.argwhere(~mask))
+        squares = "".join(
+            f"M{left + c * cell:.1f} {top + r * cell:.1f}h{cell:.1f}v{cell:.1f}h-{cell:.1f}z"
+            for r, c in np.argwhere(~mask)
+        )
         veil = f'<path d="{squares}" fill="#000" fill-opacity="0.45" {turn}/>'
     line = max(w, h) * 0.006
     return veil + (
@@ -173,7 +187,9 @@ def _strip(images: ImageSet, landmarks: Landmarks, k: int, count: int) -> str:
         for row in rows
     )
     head = f'{_dot(k)}<b>Landmark {k + 1}</b> found in {rate:.0f} % <span class="uld-bar"><i style="width:{rate:.0f}%"></i></span>'
-    return f'<div class="uld-strip"><div class="uld-strip-head">{head}</div><div class="uld-strip-row">{tiles}</div></div>'
+    return (
+        f'<div class="uld-strip"><div class="uld-strip-head">{head}</div><div class="uld-strip-row">{tiles}</div></div>'
+    )
 
 
 def _jpeg(image: Image.Image) -> bytes:

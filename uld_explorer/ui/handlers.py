@@ -160,7 +160,11 @@ def downloads(run: Run) -> list[str | None]:
     folder = Path(tempfile.mkdtemp(prefix="uld-"))
     files = [workflow.export_run(run, name, folder / f"landmarks{item.suffix}") for name, item in FORMATS.items()]
     bundle = folder / "landmarks.zip"
-    extra = [*(run.folder / "model").glob("model.*"), run.folder / "results" / "report.json", run.folder / "settings.json"]
+    extra = [
+        *(run.folder / "model").glob("model.*"),
+        run.folder / "results" / "report.json",
+        run.folder / "settings.json",
+    ]
     with zipfile.ZipFile(bundle, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in [*files, *(path for path in extra if path.exists())]:
             archive.write(file, file.name)
@@ -180,5 +184,3 @@ def try_picture(path: str | None, roi: str, memory: dict[str, Any], opened: Open
         yield trial.find_on_picture(current(memory, opened), path, roi)
     except UserError as error:
         yield status.progress(RunView(state="failed", message=str(error)))
-
-

@@ -24,6 +24,11 @@ LEAD = "Landmarks that mean the same on every picture, with nobody having annota
 KINDS = [("Demo: faces", "faces"), ("Demo: rendered heads", "heads"), ("My pictures", "mine")]
 UPLOADS = sorted({*SUPPORTED_SUFFIXES, *ARCHIVE_SUFFIXES, *handlers.ANNOTATION_SUFFIXES})
 MAX_UPLOAD = "2gb"
+FOLD_SIDEBAR = """() => {
+  const toggle = document.querySelector('.sidebar.open .toggle-button');
+  if (window.innerWidth < 768 && toggle) toggle.click();
+}"""
+"""On a phone the open sidebar would cover the landmarks, which should be the first thing seen."""
 Parts = dict[str, Any]
 Kept = dict[str, Any]
 
@@ -47,6 +52,7 @@ def build_page() -> gr.Blocks:
             _numbers_tab(parts)
             _try_tab(parts)
         _wire(page, parts)
+        page.load(None, None, None, js=FOLD_SIDEBAR)
     return page
 
 
@@ -57,7 +63,11 @@ def _sidebar(parts: Parts) -> None:
     with gr.Sidebar(label="New discovery", width=340):
         parts["kind"] = gr.Radio(KINDS, value="faces", label="Pictures")
         parts["files"] = gr.File(
-            file_count="multiple", file_types=UPLOADS, label="Pictures, or a ZIP of them; annotations are optional", visible=False, height=150
+            file_count="multiple",
+            file_types=UPLOADS,
+            label="Pictures, or a ZIP of them; annotations are optional",
+            visible=False,
+            height=150,
         )
         parts["checked"] = gr.HTML(f'<div class="uld-note">{handlers.DEMO_NOTES["faces"]}</div>')
         parts["controls"] = build_controls()
@@ -67,10 +77,10 @@ def _sidebar(parts: Parts) -> None:
 
 
 def _run_bar(parts: Parts) -> None:
-    with gr.Row(equal_height=True):
+    with gr.Row(elem_classes="uld-run-bar"):
         parts["run"] = gr.Dropdown([], label="Run", scale=3, min_width=220, interactive=True)
-        titles = [*(f"{item.title.split(' ')[0]}" for item in FORMATS.values()), "All as ZIP"]
-        parts["downloads"] = [gr.DownloadButton(f"⤓ {title}", size="sm", min_width=90, scale=0) for title in titles]
+        titles = [*(f"{item.title.split(' ')[0]}" for item in FORMATS.values()), "ZIP"]
+        parts["downloads"] = [gr.DownloadButton(f"⤓ {title}", size="md", min_width=96, scale=0) for title in titles]
     parts["header"] = gr.HTML()
     parts["chips"] = gr.HTML(js_on_load=(STATIC / "choose.js").read_text())
 
@@ -80,7 +90,9 @@ def _landmarks_tab(parts: Parts) -> None:
         parts["large"] = gr.HTML(elem_id="large")
         parts["close"] = gr.Button("Close the picture", size="sm", visible=False)
         parts["gallery"] = gr.HTML(render.NOT_YET, js_on_load=(STATIC / "choose.js").read_text(), elem_id="gallery")
-        gr.Markdown("### Each landmark across pictures\nFrom its most typical look to its least. A row that shows one thing is a good landmark.")
+        gr.Markdown(
+            "### Each landmark across pictures\nFrom its most typical look to its least. A row that shows one thing is a good landmark."
+        )
         parts["strips"] = gr.HTML(elem_id="strips")
 
 
@@ -100,13 +112,17 @@ def _numbers_tab(parts: Parts) -> None:
 
 
 def _try_tab(parts: Parts) -> None:
-    with gr.Tab("Try a picture"), gr.Row():
+    with gr.Tab("Try it"), gr.Row():
         with gr.Column(scale=1, min_width=260):
             parts["try_file"] = gr.File(file_types=sorted(SUPPORTED_SUFFIXES), label="One new picture", height=150)
-            parts["try_roi"] = gr.Radio([("the whole picture", "whole"), ("the foreground", "foreground")], value="whole", label="Where to look")
+            parts["try_roi"] = gr.Radio(
+                [("the whole picture", "whole"), ("the foreground", "foreground")], value="whole", label="Where to look"
+            )
             parts["try"] = gr.Button("Find its landmarks", variant="primary")
         with gr.Column(scale=3, min_width=300):
-            parts["try_result"] = gr.HTML(render.EMPTY.format("The landmarks of the opened run, found on a picture of yours."), elem_id="tried")
+            parts["try_result"] = gr.HTML(
+                render.EMPTY.format("The landmarks of the opened run, found on a picture of yours."), elem_id="tried"
+            )
 
 
 # ---------------------------------------------------------------- wiring
@@ -132,7 +148,14 @@ def _wire(page: gr.Blocks, parts: Parts) -> None:
 def _wire_pictures(parts: Parts) -> None:
     kind, files, checked = parts["kind"], parts["files"], parts["checked"]
     kind.change(lambda value: gr.update(visible=value == "mine"), kind, files, **QUIET)
-    gr.on([kind.change, files.change], handlers.check_pictures, [kind, files], checked, trigger_mode="always_last", **QUIET)
+    gr.on(
+        [kind.change, files.change],
+        handlers.check_pictures,
+        [kind, files],
+        checked,
+        trigger_mode="always_last",
+        **QUIET,
+    )
 
 
 def _wire_run(parts: Parts, show: dict[str, Any]) -> None:

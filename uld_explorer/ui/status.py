@@ -67,7 +67,11 @@ def numbers(report: Report | None) -> str:
     if figures.get("forward_nme") is None:
         body += '<p class="uld-note">Errors need annotated pictures: upload a COCO keypoints or CSV file beside the pictures. What can be measured without:</p>'
     else:
-        rows = [("Discovered landmarks", "forward_nme", "backward_nme"), ("Mean shape (no detector)", "mean_shape_nme", None), ("Random weights", "random_forward_nme", "random_backward_nme")]
+        rows = [
+            ("Discovered landmarks", "forward_nme", "backward_nme"),
+            ("Mean shape (no detector)", "mean_shape_nme", None),
+            ("Random weights", "random_forward_nme", "random_backward_nme"),
+        ]
         lines = "".join(
             f"<tr><td>{name}</td><td>{_percent(figures.get(forward))}</td><td>{_percent(figures.get(backward)) if backward else '–'}</td></tr>"
             for name, forward, backward in rows
@@ -84,7 +88,9 @@ def numbers(report: Report | None) -> str:
         "seconds": ("seconds in all", ""),
     }
     lines = "".join(
-        f"<tr><td>{text}</td><td>{figures[key]:.2f}{unit}</td></tr>" for key, (text, unit) in labels.items() if figures.get(key) is not None
+        f"<tr><td>{text}</td><td>{figures[key]:.2f}{unit}</td></tr>"
+        for key, (text, unit) in labels.items()
+        if figures.get(key) is not None
     )
     return body + f'<div class="uld-table-wrap"><table class="uld-numbers"><tbody>{lines}</tbody></table></div>'
 
