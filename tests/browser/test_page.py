@@ -80,7 +80,7 @@ def test_hovering_over_the_map_shows_a_patch(page: Any) -> None:
 
 
 def test_uploaded_pictures_run_to_the_end(page: Any, tmp_path: Path) -> None:
-    """Real JPEGs and one corrupt file: the corrupt one is named, the others get landmarks; downloads and reload work."""
+    """The corrupt file among real JPEGs is named, the others get landmarks; downloads and reload work."""
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"\xff\xd8\xff\xe0 this is not a picture")
     upload(page, [*save_heads(tmp_path, 12), broken])
@@ -93,7 +93,7 @@ def test_uploaded_pictures_run_to_the_end(page: Any, tmp_path: Path) -> None:
     with page.expect_download() as waiting:
         page.get_by_role("button", name="COCO").click()
     document = json.loads(Path(waiting.value.path()).read_text())
-    assert [image["file_name"] for image in document["images"]][0] == "head 0.jpg"
+    assert document["images"][0]["file_name"] == "head 0.jpg"
     page.reload()
     page.wait_for_function("document.querySelectorAll('.uld-card').length === 12")
 

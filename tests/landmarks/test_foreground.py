@@ -11,7 +11,7 @@ from PIL import Image
 from tests.conftest import ColourBackbone, pixel_centres
 from uld_explorer.data.regions import region_cells
 from uld_explorer.events import drain
-from uld_explorer.features.aggregation import Centering
+from uld_explorer.features.aggregation import Aggregation
 from uld_explorer.landmarks.foreground import CELLS, Foreground, foreground_mask, iter_foreground_regions
 from uld_explorer.types import ImageSet, Regions
 
@@ -97,7 +97,7 @@ def test_it_is_the_same_twice(found: tuple[Regions, Foreground, np.ndarray, Imag
 
 def test_where_all_is_background_the_whole_picture_is_taken() -> None:
     centroids = np.eye(2, 3, dtype=np.float32)
-    nothing = Foreground(centroids, np.array([-1.0, -2.0]), Centering({}))
+    nothing = Foreground(centroids, np.array([-1.0, -2.0]), Aggregation({}, {}))
     descriptors = np.tile(centroids[:1], (CELLS**2, 1))
     assert foreground_mask(nothing, descriptors).all()
 
@@ -108,6 +108,6 @@ def test_only_the_largest_patch_is_kept_and_its_holes_are_filled() -> None:
     plan[6:22, 6:22] = 1
     plan[13:15, 13:15] = 0
     plan[27:30, 27:30] = 1
-    model = Foreground(centroids, np.array([-1.0, 1.0]), Centering({}))
+    model = Foreground(centroids, np.array([-1.0, 1.0]), Aggregation({}, {}))
     mask = foreground_mask(model, centroids[plan.ravel()])
     assert mask[8:20, 8:20].all() and not mask[25:].any() and not mask[:4].any()

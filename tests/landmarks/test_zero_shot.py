@@ -127,19 +127,19 @@ def test_nothing_is_refined_across_the_border(best: int, axis: int) -> None:
 def test_drawn_cells_are_different_cells_of_the_region() -> None:
     inside = np.zeros((8, 8), bool)
     inside[2:5, 3:8] = True
-    drawn = draw_cells(inside, 6, 0, 0)
+    drawn = draw_cells(inside, 6, 0, "a")
     assert len(set(drawn)) == 6 and inside.ravel()[drawn].all()
     np.testing.assert_array_equal(drawn, np.sort(drawn))
-    np.testing.assert_array_equal(drawn, draw_cells(inside, 6, 0, 0))
-    assert not np.array_equal(drawn, draw_cells(inside, 6, 1, 0))
-    assert not np.array_equal(drawn, draw_cells(inside, 6, 0, 1))
+    np.testing.assert_array_equal(drawn, draw_cells(inside, 6, 0, "a"))
+    assert not np.array_equal(drawn, draw_cells(inside, 6, 1, "a"))
+    assert not np.array_equal(drawn, draw_cells(inside, 6, 0, "b"))
 
 
 @pytest.mark.parametrize("count", [0, 15, 1000])
 def test_all_cells_are_taken_where_there_are_not_more(count: int) -> None:
     inside = np.zeros((8, 8), bool)
     inside[2:5, 3:8] = True
-    np.testing.assert_array_equal(draw_cells(inside, count, 0, 0), np.flatnonzero(inside))
+    np.testing.assert_array_equal(draw_cells(inside, count, 0, "a"), np.flatnonzero(inside))
 
 
 # --- the whole method on planted landmarks -------------------------------------------------------------------------

@@ -98,14 +98,15 @@ def jitter_regions(regions: Regions, amount: float, seed: int, ids: tuple[str, .
     """
     if amount == 0:
         return regions
-    errors = np.stack([np.random.default_rng([seed, *_id_words(name)]).normal(0, amount, 4) for name in ids])
+    errors = np.stack([np.random.default_rng([seed, *id_words(name)]).normal(0, amount, 4) for name in ids])
     size = regions.boxes[:, 2:] * np.exp(errors[:, 2:3])
     center = regions.boxes[:, :2] + regions.boxes[:, 2:] * (0.5 + errors[:, :2])
     angles = regions.angles + np.degrees(errors[:, 3])
     return Regions(np.hstack([center - size / 2, size]), angles, regions.masks, f"{regions.source} jitter {amount:g}")
 
 
-def _id_words(name: str) -> list[int]:
+def id_words(name: str) -> list[int]:
+    """A picture's id as whole numbers, to seed what is random about that picture."""
     raw = name.encode().ljust(8, b"\0")
     return [int.from_bytes(raw[i : i + 4], "little") for i in range(0, len(raw), 4)]
 

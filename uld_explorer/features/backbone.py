@@ -120,7 +120,7 @@ def load_schedule(repository: Repository) -> torch.Tensor:
 
     config = loading.load_config(DDPMScheduler, repository, "scheduler")
     with loading.quiet():
-        scheduler: Any = DDPMScheduler.from_config(config)  # type: ignore[no-untyped-call]
+        scheduler: Any = DDPMScheduler.from_config(config)
     alphas: torch.Tensor = scheduler.alphas_cumprod
     return alphas.float()
 

@@ -61,7 +61,8 @@ def choose_dtype(device: torch.device, requested: str = "auto") -> torch.dtype:
     import torch
 
     if requested in DTYPES:
-        return getattr(torch, requested)  # type: ignore[no-any-return]
+        dtype: torch.dtype = getattr(torch, requested)
+        return dtype
     if requested != "auto":
         raise UserError(f"There is no number format '{requested}': use auto, {', '.join(DTYPES)}.")
     if device.type != "cuda":

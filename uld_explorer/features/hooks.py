@@ -19,7 +19,7 @@ from uld_explorer.features.recipes import Recipe
 from uld_explorer.types import UserError
 
 
-class _Stop(Exception):
+class _Stop(Exception):  # noqa: N818 - a signal, not an error
     """Raised by the last needed block: nothing after it is computed."""
 
 
@@ -76,7 +76,8 @@ class UNetBackbone(ABC):
     """The shared body: check, encode, add noise, pass, average.
 
     alphas  (T,) float32, the cumulative product of 1 - beta of the network's schedule
-    factor  pixels per cell of the U-Net's input: 1 in pixel space (p over patches of p x p), 8 behind Stable Diffusion's VAE
+    factor  pixels per cell of the U-Net's input: 1 in pixel space (p over patches of p x p), 8 behind Stable
+            Diffusion's VAE
     """
 
     factor = 1

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from uld_explorer.data.regions import whole_regions
 from uld_explorer.events import Stage, progress
-from uld_explorer.features.aggregation import Centering, cell_positions, describe, fit_centering, to_pixels
+from uld_explorer.features.aggregation import Aggregation, cell_positions, describe, fit_aggregation, to_pixels
 from uld_explorer.features.backbone import Backbone
 from uld_explorer.features.store import FeatureMaps, iter_extract
 from uld_explorer.landmarks.clustering import assign, kmeans
@@ -29,39 +29,37 @@ SAMPLE = 64
 
 @dataclass(frozen=True)
 class Foreground:
-    """centroids (PARTS, D) unit float32; weight (PARTS,) log-odds of being foreground; centering of the layers."""
+    """centroids (PARTS, D) unit float32; weight (PARTS,) log-odds of being foreground; aggregation of the layers."""
 
     centroids: np.ndarray
     weight: np.ndarray
-    centering: Centering
+    aggregation: Aggregation
 
     def to_tensors(self) -> dict[str, np.ndarray]:
         """Named arrays, for a safetensors file."""
-        means = {f"centering.{name}": mean for name, mean in self.centering.means.items()}
-        return {"centroids": self.centroids, "weight": self.weight} | means
+        return {"centroids": self.centroids, "weight": self.weight} | self.aggregation.to_tensors()
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, np.ndarray]) -> Foreground:
         """The inverse of `to_tensors`."""
-        means = {name[10:]: mean for name, mean in tensors.items() if name.startswith("centering.")}
-        return cls(tensors["centroids"], tensors["weight"], Centering(means))
+        return cls(tensors["centroids"], tensors["weight"], Aggregation.from_tensors(tensors))
 
 
 def iter_fit_foreground(maps: FeatureMaps, seed: int) -> Stage[Foreground]:
     """Learn which parts are foreground from maps of whole pictures."""
-    centering = fit_centering(maps)
+    aggregation = fit_aggregation(maps)
     rng = np.random.default_rng(seed)
     cells, where = [], []
     for row in range(len(maps)):
         if row % 32 == 0:
             yield progress("finding the foreground", row, len(maps))
         chosen = rng.choice(CELLS**2, SAMPLE, replace=False)
-        cells.append(describe(maps, [row], centering, CELLS)[0].flatten(1).T.numpy()[chosen])
+        cells.append(describe(maps, [row], aggregation, CELLS)[0].flatten(1).T.numpy()[chosen])
         where.append(cell_positions(CELLS)[chosen])
     x, position = np.concatenate(cells), np.concatenate(where)
     centroids = kmeans(x, min(PARTS, len(x)), seed=seed, iterations=30, restarts=3)
     label, _ = assign(x, centroids)
-    return Foreground(centroids, _log_odds(label, position, len(centroids)), centering)
+    return Foreground(centroids, _log_odds(label, position, len(centroids)), aggregation)
 
 
 def _log_odds(label: np.ndarray, position: np.ndarray, parts: int) -> np.ndarray:
@@ -96,7 +94,7 @@ def iter_foreground_regions(
     for row in range(len(images)):
         if row % 16 == 0:
             yield progress("outlining the foreground", row, len(images))
-        descriptors = describe(maps, [row], foreground.centering, CELLS)[0].flatten(1).T.numpy()
+        descriptors = describe(maps, [row], foreground.aggregation, CELLS)[0].flatten(1).T.numpy()
         mask = foreground_mask(foreground, descriptors)
         box = _mask_box(mask, maps.affines[row], margin)
         boxes.append(box)

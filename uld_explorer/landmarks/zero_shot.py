@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from uld_explorer.data.regions import region_cells
+from uld_explorer.data.regions import id_words, region_cells
 from uld_explorer.events import Stage, note, progress
-from uld_explorer.features.aggregation import Centering, cell_positions, describe, fit_centering, to_pixels
+from uld_explorer.features.aggregation import Aggregation, cell_positions, describe, fit_aggregation, to_pixels
 from uld_explorer.features.backbone import Backbone
 from uld_explorer.features.store import FeatureMaps, iter_extract
 from uld_explorer.landmarks.clustering import clustering_backend, kmeans
@@ -24,6 +24,8 @@ class ZeroShotSettings(RunSettings):
     test_pixels: int = setting(
         0, "random pixels searched for exemplars, as in the paper; 0: every cell of the region", low=0, high=16384
     )
+    components: int = setting(64, "principal components kept of every layer", low=2, high=1024)
+    whitening: float = setting(1.0, "0: components as they are, 1: all of the same variance", low=0.0, high=1.0)
     iterations: int = setting(100, "iterations of K-means", low=1, high=1000)
     restarts: int = setting(10, "restarts of K-means, the best is kept", low=1, high=100)
     refine: bool = setting(
@@ -33,22 +35,19 @@ class ZeroShotSettings(RunSettings):
 
 @dataclass(frozen=True)
 class Codebook:
-    """What ZeroShot learned: centroids (K, D) unit float32, and the centering of the layers."""
+    """What ZeroShot learned: centroids (K, D) unit float32, and the aggregation of the layers."""
 
     centroids: np.ndarray
-    centering: Centering
+    aggregation: Aggregation
 
     def to_tensors(self) -> dict[str, np.ndarray]:
         """Named arrays, for a safetensors file."""
-        return {"centroids": self.centroids} | {
-            f"centering.{name}": mean for name, mean in self.centering.means.items()
-        }
+        return {"centroids": self.centroids} | self.aggregation.to_tensors()
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, np.ndarray]) -> Codebook:
         """The inverse of `to_tensors`."""
-        means = {name[10:]: mean for name, mean in tensors.items() if name.startswith("centering.")}
-        return cls(tensors["centroids"], Centering(means))
+        return cls(tensors["centroids"], Aggregation.from_tensors(tensors))
 
 
 def iter_fit(
@@ -60,18 +59,18 @@ def iter_fit(
         UserError: too few pixels for K clusters.
     """
     maps = yield from iter_extract(
-        images, regions, backbone, seed=settings.seed, batch=settings.batch, context=context_of(settings)
+        images, regions, backbone, seed=settings.seed, batch=settings.batch, context=context_of(regions, settings)
     )
-    centering = fit_centering(maps)
-    sample = yield from _iter_sample(maps, regions, centering, settings)
+    aggregation = fit_aggregation(maps, settings.components, settings.whitening)
+    sample = yield from _iter_sample(images, maps, regions, aggregation, settings)
     yield note("clustering", f"K-means of {len(sample)} descriptors by {clustering_backend()}")
     yield progress("clustering", 0, 1)
     centroids = kmeans(
         sample, settings.landmarks, seed=settings.seed, iterations=settings.iterations, restarts=settings.restarts
     )
     yield progress("clustering", 1, 1)
-    codebook = Codebook(centroids, centering)
-    landmarks, keypoints = yield from _iter_exemplars(maps, regions, codebook, settings)
+    codebook = Codebook(centroids, aggregation)
+    landmarks, keypoints = yield from _iter_exemplars(images, maps, regions, codebook, settings)
     return codebook, landmarks, keypoints
 
 
@@ -80,56 +79,59 @@ def iter_predict(
 ) -> Stage[tuple[Landmarks, Keypoints]]:
     """Find the codebook's landmarks on other pictures."""
     maps = yield from iter_extract(
-        images, regions, backbone, seed=settings.seed, batch=settings.batch, context=context_of(settings)
+        images, regions, backbone, seed=settings.seed, batch=settings.batch, context=context_of(regions, settings)
     )
-    return (yield from _iter_exemplars(maps, regions, codebook, settings))
+    return (yield from _iter_exemplars(images, maps, regions, codebook, settings))
 
 
-def context_of(settings: RunSettings) -> float:
+def context_of(regions: Regions, settings: RunSettings) -> float:
     """How much wider than the region the crop is: nothing can be seen around a whole picture."""
-    return 0.0 if settings.roi == "whole" else settings.context
+    return 0.0 if regions.source.startswith("whole") else settings.context
 
 
 def _iter_sample(
-    maps: FeatureMaps, regions: Regions, centering: Centering, settings: ZeroShotSettings
+    images: ImageSet, maps: FeatureMaps, regions: Regions, aggregation: Aggregation, settings: ZeroShotSettings
 ) -> Stage[np.ndarray]:
     """Descriptors (M, D) of random pixels of every region."""
-    inside = region_cells(regions, settings.map_size, context_of(settings))
+    inside = region_cells(regions, settings.map_size, context_of(regions, settings))
     descriptors = []
     for row in range(len(maps)):
         if row % 16 == 0:
             yield progress("sampling pixels", row, len(maps))
-        cells = draw_cells(inside[row], settings.pixels, settings.seed, row)
-        volume = describe(maps, [row], centering, settings.map_size)[0].flatten(1)
+        cells = draw_cells(inside[row], settings.pixels, settings.seed, images.ids[row])
+        volume = describe(maps, [row], aggregation, settings.map_size)[0].flatten(1)
         descriptors.append(volume.T.numpy()[cells])
     return np.concatenate(descriptors)
 
 
-def draw_cells(inside: np.ndarray, count: int, seed: int, row: int) -> np.ndarray:
-    """At most `count` (0: all) different cells of a region mask (cells, cells), as flat indices in rising order."""
+def draw_cells(inside: np.ndarray, count: int, seed: int, name: str) -> np.ndarray:
+    """At most `count` (0: all) different cells of a region mask (cells, cells), as flat indices in rising order.
+
+    Seeded by the picture's id, so that a picture's draw does not depend on its place in the set.
+    """
     cells = np.flatnonzero(inside)
     if count == 0 or len(cells) <= count:
         return cells
-    return np.sort(np.random.default_rng([seed, row]).choice(cells, count, replace=False))
+    return np.sort(np.random.default_rng([seed, *id_words(name)]).choice(cells, count, replace=False))
 
 
 def _iter_exemplars(
-    maps: FeatureMaps, regions: Regions, codebook: Codebook, settings: ZeroShotSettings
+    images: ImageSet, maps: FeatureMaps, regions: Regions, codebook: Codebook, settings: ZeroShotSettings
 ) -> Stage[tuple[Landmarks, Keypoints]]:
     """Exemplar assignment: per picture and cluster, the pixel of that cluster that is nearest to its centroid.
 
     Differs from paper: by default every cell of the region is searched instead of random ones (`test_pixels`), so
     that the answer does not depend on a draw.
     """
-    inside = region_cells(regions, settings.map_size, context_of(settings))
+    inside = region_cells(regions, settings.map_size, context_of(regions, settings))
     shape = (len(maps), len(codebook.centroids))
     xy, score = np.full((*shape, 2), np.nan), np.zeros(shape, np.float32)
     descriptors = np.zeros((*shape, codebook.centroids.shape[1]), np.float32)
     for row in range(len(maps)):
         if row % 16 == 0:
             yield progress("finding landmarks", row, len(maps))
-        volume = describe(maps, [row], codebook.centering, settings.map_size)[0].flatten(1).T.numpy()
-        cells = draw_cells(inside[row], settings.test_pixels, settings.seed + 1, row)
+        volume = describe(maps, [row], codebook.aggregation, settings.map_size)[0].flatten(1).T.numpy()
+        cells = draw_cells(inside[row], settings.test_pixels, settings.seed + 1, images.ids[row])
         best, similarity = exemplars(volume @ codebook.centroids.T, cells)
         found = best >= 0
         position = cell_positions(settings.map_size)[best[found]]

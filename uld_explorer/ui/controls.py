@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from typing import Any
 
@@ -43,27 +44,28 @@ def build_controls(method: str = "zeroshot") -> dict[str, Any]:
 
 
 def _control(field: dataclasses.Field[Any]) -> Any:
+    default: Any = field.default
     help_text = field.metadata["help"]
     label = LABELS.get(field.name, field.name.replace("_", " ").capitalize())
     if field.name == "backbone":
-        choices = [(f"{name}" + ("" if name == "bundled" else " (download)"), name) for name in RECIPES]
+        choices = [(name if name == "bundled" else f"{name} (download)", name) for name in RECIPES]
         return gr.Dropdown(
-            choices, value=field.default, label=label, info="bundled works offline; the others are fetched once"
+            choices, value=default, label=label, info="bundled works offline; the others are fetched once"
         )
     if field.name == "roi":
         choices = [(ROI_LABELS[name], name) for name in ROI_CHOICES]
-        return gr.Radio(choices, value=field.default, label=label)
+        return gr.Radio(choices, value=default, label=label)
     if field.name == "landmarks":
-        return gr.Slider(2, MOST_LANDMARKS, field.default, step=1, label=label, info=help_text)
+        return gr.Slider(2, MOST_LANDMARKS, default, step=1, label=label, info=help_text)
     if field.metadata.get("choices"):
-        return gr.Dropdown(list(field.metadata["choices"]), value=field.default, label=label, info=help_text)
-    if isinstance(field.default, bool):
-        return gr.Checkbox(field.default, label=label, info=help_text)
-    if isinstance(field.default, int | float):
-        step = 1 if isinstance(field.default, int) else 0.01
+        return gr.Dropdown(list(field.metadata["choices"]), value=default, label=label, info=help_text)
+    if isinstance(default, bool):
+        return gr.Checkbox(default, label=label, info=help_text)
+    if isinstance(default, int | float):
+        step = 1 if isinstance(default, int) else 0.01
         low, high = field.metadata["low"], field.metadata["high"]
-        return gr.Number(field.default, minimum=low, maximum=high, step=step, label=label, info=help_text)
-    return gr.Textbox(field.default, label=label, info=help_text)
+        return gr.Number(default, minimum=low, maximum=high, step=step, label=label, info=help_text)
+    return gr.Textbox(default, label=label, info=help_text)
 
 
 def settings_from(method: str, names: list[str], values: list[Any]) -> RunSettings:
@@ -75,14 +77,16 @@ def settings_from(method: str, names: list[str], values: list[Any]) -> RunSettin
     chosen = METHODS[method].settings
     defaults = {field.name: field.default for field in dataclasses.fields(chosen)}
     plain = {name: _plain(value, defaults[name]) for name, value in zip(names, values, strict=True)}
-    if plain["roi"] not in ROI_CHOICES or plain["backbone"] not in RECIPES:
+    # A path would reach files of the server, so only names from the lists are taken; a list would be no key.
+    if plain["roi"] not in ROI_CHOICES or plain["backbone"] not in list(RECIPES):
         raise UserError("Choose the region and the diffusion model from the lists.")
     return chosen.from_json(plain)
 
 
 def _plain(value: Any, default: Any) -> Any:
+    """Browsers know one kind of number: 10.0 is a whole one where the setting is whole; 10.5 stays, and is refused."""
     if isinstance(default, bool) or not isinstance(default, int | float):
         return value
-    if not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise UserError("A number is missing in the settings: fill it in, or reload the page for the defaults.")
-    return int(value) if isinstance(default, int) else float(value)
+    return int(value) if isinstance(default, int) and value == int(value) else value

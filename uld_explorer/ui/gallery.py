@@ -31,12 +31,16 @@ def data_uri(data: bytes) -> str:
 def chips(landmarks: Landmarks, focus: int | None) -> str:
     """One button a landmark with its share of pictures; pressing one singles the landmark out."""
     rates = landmarks.present.mean(0) * 100
-    buttons = [
-        f'<button type="button" class="uld-chip" data-landmark="{k}" aria-pressed="{str(k == focus).lower()}" '
-        f'title="landmark {k + 1}, found in {rate:.0f} % of the pictures">{_dot(k)}{rate:.0f} %</button>'
-        for k, rate in enumerate(rates)
-    ]
-    return f'<div class="uld-chips" role="group" aria-label="landmarks">{"".join(buttons)}</div>'
+    buttons = "".join(_chip(k, rate, k == focus) for k, rate in enumerate(rates))
+    return f'<div class="uld-chips" role="group" aria-label="landmarks">{buttons}</div>'
+
+
+def _chip(k: int, rate: float, pressed: bool) -> str:
+    words = f"landmark {k + 1}, found in {rate:.0f} % of the pictures"
+    return (
+        f'<button type="button" class="uld-chip" data-landmark="{k}" aria-pressed="{str(pressed).lower()}" '
+        f'aria-label="{words}" title="{words}">{_dot(k)}{rate:.0f} %</button>'
+    )
 
 
 def _dot(k: int) -> str:
@@ -48,12 +52,16 @@ def gallery(images: ImageSet, landmarks: Landmarks, page: int, focus: int | None
     pages = max(1, -(-len(images) // PAGE))
     page = min(max(page, 0), pages - 1)
     rows = range(page * PAGE, min((page + 1) * PAGE, len(images)))
-    cards = "".join(
-        f'<button type="button" class="uld-card" data-picture="{row}" aria-label="open {html.escape(images.names[row], quote=True)}" '
-        f'title="{html.escape(images.names[row], quote=True)}">{_figure(images, landmarks, row, focus, 0.055)}</button>'
-        for row in rows
-    )
+    cards = "".join(_card(images, landmarks, row, focus) for row in rows)
     return f'{_pager(page, pages, len(images))}<div class="uld-gallery{_focus_class(focus)}">{cards}</div>'
+
+
+def _card(images: ImageSet, landmarks: Landmarks, row: int, focus: int | None) -> str:
+    name = html.escape(images.names[row])
+    return (
+        f'<button type="button" class="uld-card" data-picture="{row}" aria-label="open {name}" title="{name}">'
+        f"{_figure(images, landmarks, row, focus, 0.055)}</button>"
+    )
 
 
 def _focus_class(focus: int | None) -> str:
@@ -64,9 +72,13 @@ def _pager(page: int, pages: int, total: int) -> str:
     if pages == 1:
         return f'<div class="uld-pager">{total} pictures</div>'
     first, last = page * PAGE + 1, min((page + 1) * PAGE, total)
-    before = f'<button type="button" class="uld-chip" data-page="{page - 1}" {"disabled" if page == 0 else ""}>&nbsp;‹ before</button>'
-    after = f'<button type="button" class="uld-chip" data-page="{page + 1}" {"disabled" if page == pages - 1 else ""}>&nbsp;next ›</button>'
+    before, after = _page_button(page - 1, pages, "‹ before"), _page_button(page + 1, pages, "next ›")
     return f'<div class="uld-pager">{before}<span>{first}–{last} of {total} pictures</span>{after}</div>'
+
+
+def _page_button(page: int, pages: int, text: str) -> str:
+    off = "" if 0 <= page < pages else " disabled"
+    return f'<button type="button" class="uld-chip" data-page="{page}"{off}>&nbsp;{text}</button>'
 
 
 def _figure(
@@ -82,10 +94,11 @@ def _figure(
     width, height = (int(v) for v in images.sizes[row])
     source = data_uri(picture if picture is not None else images.paths[row].read_bytes())
     r = radius * max(width, height)
-    marks = "".join(_mark(k, landmarks.xy[row, k], r, focus) for k in np.flatnonzero(landmarks.present[row]))
+    marks = "".join(_mark(int(k), landmarks.xy[row, k], r, focus) for k in np.flatnonzero(landmarks.present[row]))
     return (
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{html.escape(images.names[row], quote=True)}" '
-        f'preserveAspectRatio="xMidYMid meet"><image href="{source}" width="{width}" height="{height}" preserveAspectRatio="none"/>'
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{html.escape(images.names[row])}" '
+        f'preserveAspectRatio="xMidYMid meet">'
+        f'<image href="{source}" width="{width}" height="{height}" preserveAspectRatio="none"/>'
         f"{overlay}{marks}</svg>"
     )
 
@@ -107,9 +120,22 @@ def large(
     focus: int | None,
     picture: bytes | None = None,
 ) -> str:
-    """One picture, large, with its region and a table of its points. `picture` is shown instead of the file (a JPEG)."""
+    """One picture, large, with its region and a table of its points.
+
+    picture: a JPEG that is shown instead of the file.
+    """
     overlay = "" if regions is None else _region_overlay(regions, row)
     figure = _figure(images, landmarks, row, focus, 0.022, overlay, picture)
+    width, height = images.sizes[row]
+    return (
+        f'<div class="uld-large{_focus_class(focus)}"><div>{figure}</div><div><h3>{html.escape(images.names[row])}</h3>'
+        f'<p class="uld-note">{width} × {height} px. '
+        "The score is the likeness to the landmark's typical look, at most 1.</p>"
+        f"{_point_table(landmarks, row)}</div></div>"
+    )
+
+
+def _point_table(landmarks: Landmarks, row: int) -> str:
     lines = []
     for k in range(landmarks.xy.shape[1]):
         if landmarks.present[row, k]:
@@ -118,14 +144,8 @@ def large(
         else:
             cells = '<td colspan="3">not found</td>'
         lines.append(f"<tr><td>{_dot(k)}</td>{cells}</tr>")
-    table = "<thead><tr><th>point</th><th>x</th><th>y</th><th>score</th></tr></thead>"
-    name = html.escape(images.names[row])
-    width, height = images.sizes[row]
-    return (
-        f'<div class="uld-large{_focus_class(focus)}"><div>{figure}</div><div><h3>{name}</h3>'
-        f'<p class="uld-note">{width} × {height} px. The score is the likeness to the landmark\'s typical look, at most 1.</p>'
-        f'<table class="uld-numbers">{table}<tbody>{"".join(lines)}</tbody></table></div></div>'
-    )
+    head = "<thead><tr><th>point</th><th>x</th><th>y</th><th>score</th></tr></thead>"
+    return f'<table class="uld-numbers">{head}<tbody>{"".join(lines)}</tbody></table>'
 
 
 def _region_overlay(regions: Regions, row: int) -> str:
@@ -181,15 +201,21 @@ def _strip(images: ImageSet, landmarks: Landmarks, k: int, count: int) -> str:
     # Evenly from the most typical to the least: a strip of best examples alone would flatter.
     order = found[np.argsort(-landmarks.score[found, k])]
     rows = order[np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).astype(int))] if len(order) else []
-    tiles = "".join(
-        f'<img alt="landmark {k + 1} in {html.escape(images.names[row], quote=True)}" title="{html.escape(images.names[row], quote=True)}" '
-        f'src="{data_uri(_jpeg(cut(_open(images.paths[row]), images.sizes[row], landmarks.xy[row, k], 0.22)))}"/>'
-        for row in rows
-    )
-    head = f'{_dot(k)}<b>Landmark {k + 1}</b> found in {rate:.0f} % <span class="uld-bar"><i style="width:{rate:.0f}%"></i></span>'
+    tiles = "".join(_tile(images, row, k, landmarks.xy[row, k]) for row in rows)
+    bar = f'<span class="uld-bar"><i style="width:{rate:.0f}%"></i></span>'
+    head = f"{_dot(k)}<b>Landmark {k + 1}</b> found in {rate:.0f} % {bar}"
+    # The row scrolls sideways: only what takes the focus can be scrolled with the keyboard.
+    label = f'role="group" aria-label="patches of landmark {k + 1}" tabindex="0"'
     return (
-        f'<div class="uld-strip"><div class="uld-strip-head">{head}</div><div class="uld-strip-row">{tiles}</div></div>'
+        f'<div class="uld-strip"><div class="uld-strip-head">{head}</div>'
+        f'<div class="uld-strip-row" {label}>{tiles}</div></div>'
     )
+
+
+def _tile(images: ImageSet, row: int, k: int, xy: np.ndarray) -> str:
+    name = html.escape(images.names[row])
+    patch = data_uri(_jpeg(cut(_open(images.paths[row]), images.sizes[row], xy, 0.22)))
+    return f'<img alt="landmark {k + 1} in {name}" title="{name}" src="{patch}"/>'
 
 
 def _jpeg(image: Image.Image) -> bytes:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
-import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
@@ -14,16 +11,19 @@ import gradio as gr
 from uld_explorer import workflow
 from uld_explorer.data.sources import iter_open
 from uld_explorer.events import RunView, Stage, fold
-from uld_explorer.export.formats import FORMATS
 from uld_explorer.jobs import Jobs
-from uld_explorer.runs import Run, create_run
+from uld_explorer.runs import Run, create_run, delete_run
 from uld_explorer.settings import RunSettings
 from uld_explorer.types import ImageSet, UserError
 from uld_explorer.ui import render, sessions, status, trial
 from uld_explorer.ui.controls import on_space, settings_from
 
+Kept = dict[str, Any]
+"""What a visitor's browser keeps: their token, and the id of the run they looked at last."""
+
 JOBS = Jobs()
 DEMO_SOURCES = {"faces": "demo:faces", "heads": "demo:heads:200:0"}
+TITLES = {"faces": "Demo faces", "heads": "Demo heads"}
 SPACE_LIMIT = 500
 """Pictures a visitor may use where many share one machine."""
 ANNOTATION_SUFFIXES = (".json", ".csv")
@@ -44,15 +44,19 @@ def in_words(error: UserError) -> gr.Error:
     return gr.Error(str(error), title="That did not work", duration=12, print_exception=False)
 
 
-def welcome(memory: dict[str, Any] | None) -> tuple[dict[str, Any], Opened]:
+def welcome(memory: Kept | None) -> tuple[Kept, Opened]:
     """A visitor arrives or comes back: their token, and the run they looked at last."""
-    token = sessions.valid_token((memory or {}).get("token"))
-    last = (memory or {}).get("run", "demo")
+    return open_run(memory, memory.get("run") if isinstance(memory, dict) else None)
+
+
+def open_run(memory: Kept | None, run_id: str | None) -> tuple[Kept, Opened]:
+    """A visitor's run, or the demo where there is no such run: what the browser keeps, and what the page shows."""
+    token = sessions.token_of(memory)
     try:
-        sessions.find_run(token, last)
+        run = sessions.find_run(token, run_id)
     except UserError:
-        last = "demo"
-    return {"token": token, "run": last}, Opened(run=last)
+        run = sessions.DEMO
+    return {"token": token, "run": run.id}, Opened(run=run.id)
 
 
 # ---------------------------------------------------------------- pictures
@@ -78,16 +82,18 @@ def source_of(kind: str, files: list[str] | None) -> tuple[str | list[str], str 
 def _iter_pictures(kind: str, files: list[str] | None) -> Stage[ImageSet]:
     source, notes = source_of(kind, files)
     limit = SPACE_LIMIT if on_space() else None
-    return (yield from iter_open(source, annotations=notes, limit=limit))
+    images = yield from iter_open(source, annotations=notes, limit=limit)
+    # Several files are otherwise called by the name of the first.
+    return replace(images, label="my pictures") if isinstance(source, list) and len(source) > 1 else images
 
 
 def check_pictures(kind: str, files: list[str] | None) -> Iterator[str]:
     """Open what was chosen and say what was accepted and what was not; progress while it takes."""
     if kind not in DEMO_SOURCES and not files:
-        yield '<div class="uld-note">Drop pictures of one kind of thing, or a ZIP of them. A COCO or CSV file with points is optional.</div>'
+        yield NOTE.format(UPLOAD_NOTE)
         return
     if kind in DEMO_SOURCES:
-        yield f'<div class="uld-note">{DEMO_NOTES[kind]}</div>'
+        yield NOTE.format(DEMO_NOTES[kind])
         return
     view = RunView()
     try:
@@ -102,6 +108,8 @@ def check_pictures(kind: str, files: list[str] | None) -> Iterator[str]:
         yield status.progress(RunView(state="failed", message=str(error)))
 
 
+NOTE = '<div class="uld-note">{}</div>'
+UPLOAD_NOTE = "Drop pictures of one kind of thing, or a ZIP of them. A COCO or CSV file with points is optional."
 DEMO_NOTES = {
     "faces": "200 photographs of people who do not exist. No annotations.",
     "heads": "200 rendered heads, every turn from profile to profile, with exact points to measure against.",
@@ -111,18 +119,27 @@ DEMO_NOTES = {
 # ---------------------------------------------------------------- runs
 
 
-def start(kind: str, files: list[str] | None, memory: dict[str, Any], names: list[str], values: list[Any]) -> Opened:
+def start(
+    kind: str, files: list[str] | None, memory: Kept | None, names: list[str], values: list[Any]
+) -> tuple[Kept, Opened]:
     """Begin a discovery in the background and open its run."""
-    token = sessions.valid_token(memory.get("token"))
+    token = sessions.token_of(memory)
     try:
         settings = settings_from("zeroshot", names, values)
         source_of(kind, files)
-        titles = {"faces": "Demo faces", "heads": "Demo heads"}
-        run = create_run(sessions.visitor_dir(token), title=titles.get(kind, "My pictures"))
-        JOBS.start(run, lambda: _iter_run(kind, files, settings, run))
+        run = create_run(sessions.visitor_dir(token), title=TITLES.get(kind, "My pictures"))
+        _start_job(run, kind, files, settings)
     except UserError as error:
         raise in_words(error) from error
-    return Opened(run=run.id)
+    return {"token": token, "run": run.id}, Opened(run=run.id)
+
+
+def _start_job(run: Run, kind: str, files: list[str] | None, settings: RunSettings) -> None:
+    try:
+        JOBS.start(run, lambda: _iter_run(kind, files, settings, run))
+    except UserError:
+        delete_run(run)  # refused: it would stand in the list of runs for ever, waiting
+        raise
 
 
 def _iter_run(kind: str, files: list[str] | None, settings: RunSettings, run: Run) -> Stage[None]:
@@ -130,17 +147,17 @@ def _iter_run(kind: str, files: list[str] | None, settings: RunSettings, run: Ru
     yield from workflow.iter_discover(images, "zeroshot", settings, run)
 
 
-def cancel(memory: dict[str, Any], opened: Opened) -> None:
+def cancel(memory: Kept | None, opened: Opened) -> None:
     """Stop the opened run at its next step."""
     run = current(memory, opened)
     if not JOBS.cancel(run):
         gr.Info("This run is not running any more.")
 
 
-def current(memory: dict[str, Any] | None, opened: Opened) -> Run:
+def current(memory: Kept | None, opened: Opened) -> Run:
     """The run on the page; the demo where it has gone."""
     try:
-        return sessions.find_run(sessions.valid_token((memory or {}).get("token")), opened.run)
+        return sessions.find_run(sessions.token_of(memory), opened.run)
     except UserError:
         return sessions.DEMO
 
@@ -150,31 +167,10 @@ def is_running(run: Run) -> bool:
     return JOBS.running(run)
 
 
-# ---------------------------------------------------------------- downloads
-
-
-def downloads(run: Run) -> list[str | None]:
-    """Paths of the files to download: one per export format, then everything in one ZIP; None where nothing is there."""
-    if run.landmarks() is None:
-        return [None] * (len(FORMATS) + 1)
-    folder = Path(tempfile.mkdtemp(prefix="uld-"))
-    files = [workflow.export_run(run, name, folder / f"landmarks{item.suffix}") for name, item in FORMATS.items()]
-    bundle = folder / "landmarks.zip"
-    extra = [
-        *(run.folder / "model").glob("model.*"),
-        run.folder / "results" / "report.json",
-        run.folder / "settings.json",
-    ]
-    with zipfile.ZipFile(bundle, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in [*files, *(path for path in extra if path.exists())]:
-            archive.write(file, file.name)
-    return [str(path) for path in (*files, bundle)]
-
-
 # ---------------------------------------------------------------- try one picture
 
 
-def try_picture(path: str | None, roi: str, memory: dict[str, Any], opened: Opened) -> Iterator[str]:
+def try_picture(path: str | None, roi: str, memory: Kept | None, opened: Opened) -> Iterator[str]:
     """Find the opened run's landmarks on one new picture."""
     if not path:
         yield render.EMPTY.format("Choose or drop a picture first.")

@@ -15,7 +15,8 @@ from uld_explorer.data.images import SUPPORTED_SUFFIXES
 from uld_explorer.export.formats import FORMATS
 from uld_explorer.ui import handlers, render, sessions
 from uld_explorer.ui.controls import build_controls
-from uld_explorer.ui.handlers import Opened, current
+from uld_explorer.ui.downloads import downloads
+from uld_explorer.ui.handlers import Kept, Opened, current
 from uld_explorer.ui.scatter import EmbedScatter
 from uld_explorer.ui.theme import STATIC, STYLES, theme
 
@@ -24,13 +25,21 @@ LEAD = "Landmarks that mean the same on every picture, with nobody having annota
 KINDS = [("Demo: faces", "faces"), ("Demo: rendered heads", "heads"), ("My pictures", "mine")]
 UPLOADS = sorted({*SUPPORTED_SUFFIXES, *ARCHIVE_SUFFIXES, *handlers.ANNOTATION_SUFFIXES})
 MAX_UPLOAD = "2gb"
+ABOUT_STRIPS = (
+    "### Each landmark across pictures\n"
+    "From its most typical look to its least. A row that shows one thing is a good landmark."
+)
+ABOUT_MAP = (
+    "Every point is a landmark in one picture, placed by what the diffusion model sees there (UMAP of the "
+    "descriptors). Point at one to see its patch, click it to open its picture. Tight islands of one colour are "
+    "landmarks that mean one thing."
+)
 FOLD_SIDEBAR = """() => {
   const toggle = document.querySelector('.sidebar.open .toggle-button');
   if (window.innerWidth < 768 && toggle) toggle.click();
 }"""
 """On a phone the open sidebar would cover the landmarks, which should be the first thing seen."""
 Parts = dict[str, Any]
-Kept = dict[str, Any]
 
 
 def build_page() -> gr.Blocks:
@@ -90,18 +99,13 @@ def _landmarks_tab(parts: Parts) -> None:
         parts["large"] = gr.HTML(elem_id="large")
         parts["close"] = gr.Button("Close the picture", size="sm", visible=False)
         parts["gallery"] = gr.HTML(render.NOT_YET, js_on_load=(STATIC / "choose.js").read_text(), elem_id="gallery")
-        gr.Markdown(
-            "### Each landmark across pictures\nFrom its most typical look to its least. A row that shows one thing is a good landmark."
-        )
+        gr.Markdown(ABOUT_STRIPS)
         parts["strips"] = gr.HTML(elem_id="strips")
 
 
 def _map_tab(parts: Parts) -> None:
     with gr.Tab("Map"):
-        gr.Markdown(
-            "Every point is a landmark in one picture, placed by what the diffusion model sees there (UMAP of the descriptors). "
-            "Point at one to see its patch, click it to open its picture. Tight islands of one colour are landmarks that mean one thing."
-        )
+        gr.Markdown(ABOUT_MAP)
         parts["map"] = EmbedScatter(elem_id="map")
         parts["map_picture"] = gr.HTML(elem_id="map-picture")
 
@@ -162,14 +166,13 @@ def _wire_run(parts: Parts, show: dict[str, Any]) -> None:
     memory, opened, controls, seen = parts["memory"], parts["opened"], parts["controls"], parts["seen"]
     names = list(controls)
 
-    def discover(kind: str, files: list[str] | None, kept: Kept, *values: Any) -> tuple[Kept, Opened]:
-        begun = handlers.start(kind, files, kept, names, list(values))
-        return {**kept, "run": begun.run}, begun
+    def discover(kind: str, files: list[str] | None, kept: Kept | None, *values: Any) -> tuple[Kept, Opened]:
+        return handlers.start(kind, files, kept, names, list(values))
 
     chosen = [parts["kind"], parts["files"], memory, *controls.values()]
     parts["discover"].click(discover, chosen, [memory, opened], **QUIET).then(**show)
     parts["cancel"].click(handlers.cancel, [memory, opened], None, **QUIET)
-    parts["run"].input(_open, [parts["run"], memory], [memory, opened], **QUIET).then(**show)
+    parts["run"].input(handlers.open_run, [memory, parts["run"]], [memory, opened], **QUIET).then(**show)
     followed = [parts["state"], parts["timer"], parts["cancel"], seen]
     parts["timer"].tick(_follow, [memory, opened], followed, **QUIET)
     # The mark changes when results appear and when the run ends: then everything is drawn again.
@@ -189,36 +192,34 @@ def _pointing(parts: Parts) -> dict[str, Any]:
     return {"fn": _point, "inputs": [parts["memory"], parts["opened"]], "outputs": outputs, **QUIET}
 
 
-def _show(kept: Kept, opened: Opened) -> list[Any]:
-    run, token = current(kept, opened), sessions.valid_token((kept or {}).get("token"))
+def _show(kept: Kept | None, opened: Opened) -> list[Any]:
+    run = current(kept, opened)
     running = handlers.is_running(run)
-    choices = gr.Dropdown(choices=sessions.run_choices(token), value=run.id)
-    head = [choices, render.state(run), gr.Timer(active=running), gr.update(visible=running), render.header(run)]
-    files = [gr.DownloadButton(value=path, interactive=path is not None) for path in handlers.downloads(run)]
-    return [*head, *_point(kept, opened), render.numbers(run), *files]
+    choices = gr.Dropdown(choices=sessions.run_choices(sessions.token_of(kept), handlers.is_running), value=run.id)
+    progress = [render.state(run, running), gr.Timer(active=running), gr.update(visible=running)]
+    files = [gr.DownloadButton(value=path, interactive=path is not None) for path in downloads(run)]
+    return [choices, *progress, render.header(run), *_point(kept, opened), render.numbers(run), *files]
 
 
-def _point(kept: Kept, opened: Opened) -> list[Any]:
-    run, focus = current(kept, opened), opened.focus
+def _point(kept: Kept | None, opened: Opened) -> list[Any]:
+    run = current(kept, opened)
+    focus = render.known_landmark(run, opened.focus)
     large = render.one_picture(run, opened.picture, focus)
     return [
         render.chips(run, focus),
         large,
         gr.update(visible=bool(large)),
-        render.pictures(run, opened.page, focus),
+        render.pictures(run, opened.page, focus, handlers.is_running(run)),
         render.strips(run, focus),
         EmbedScatter(data=render.map_data(run, focus)),
     ]
 
 
-def _follow(kept: Kept, opened: Opened) -> list[Any]:
+def _follow(kept: Kept | None, opened: Opened) -> list[Any]:
     run = current(kept, opened)
     running = handlers.is_running(run)
-    return [render.state(run), gr.Timer(active=running), gr.update(visible=running), f"{render.stamp(run)} {running}"]
-
-
-def _open(run_id: str | None, kept: Kept) -> tuple[Kept, Opened]:
-    return {**kept, "run": run_id or "demo"}, Opened(run=run_id or "demo")
+    mark = f"{render.stamp(run)} {running}"
+    return [render.state(run, running), gr.Timer(active=running), gr.update(visible=running), mark]
 
 
 def _choose(opened: Opened, event: gr.EventData) -> Opened:
@@ -239,13 +240,13 @@ def _close(opened: Opened) -> Opened:
     return replace(opened, picture=None)
 
 
-def _map_choose(kept: Kept, opened: Opened, event: gr.EventData) -> str:
+def _map_choose(kept: Kept | None, opened: Opened, event: gr.EventData) -> str:
     """A click on the map opens the point's picture below it."""
     run, point = current(kept, opened), _whole(getattr(event, "index", None))
     arrays = run.load_arrays("keypoints")
     if arrays is None or point is None or point >= len(arrays["image"]):
         return ""
-    return render.one_picture(run, int(arrays["image"][point]), int(arrays["label"][point]))
+    return render.one_picture(run, int(arrays["image"][point]), _whole(int(arrays["label"][point])))
 
 
 def launch(page: gr.Blocks) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from uld_explorer.analysis.report_file import load_report
+from uld_explorer.events import RunView
 from uld_explorer.runs import Run
 from uld_explorer.types import ImageSet, Landmarks, Report
 from uld_explorer.ui import gallery, scatter, status
@@ -14,6 +15,7 @@ from uld_explorer.ui import gallery, scatter, status
 EMPTY = '<div class="uld-empty">{}</div>'
 NOTHING = EMPTY.format("No landmarks yet. Choose pictures on the left and press <b>Discover landmarks</b>.")
 NOT_YET = EMPTY.format("The landmarks appear here as soon as they are found.")
+INTERRUPTED = RunView(state="failed", message="The server was stopped before this run had ended. Start it again.")
 
 
 def loaded(run: Run) -> tuple[ImageSet, Landmarks] | None:
@@ -39,11 +41,17 @@ def chips(run: Run, focus: int | None) -> str:
     return gallery.chips(data[1], focus) if data else ""
 
 
-def pictures(run: Run, page: int, focus: int | None) -> str:
+def known_landmark(run: Run, focus: int | None) -> int | None:
+    """The chosen landmark where the run has it: another run may be on the page by now, and browsers say anything."""
+    data = loaded(run)
+    return focus if data and focus is not None and focus < data[1].present.shape[1] else None
+
+
+def pictures(run: Run, page: int, focus: int | None, running: bool) -> str:
     """The gallery, or words where there is none."""
     data = loaded(run)
     if data is None:
-        return NOT_YET if run.view().state in ("running", "waiting") else NOTHING
+        return NOT_YET if running else NOTHING
     return gallery.gallery(*data, page, focus)
 
 
@@ -74,7 +82,7 @@ def _map_data(folder: str, stamp: float) -> dict[str, Any] | None:
         return None
     columns = 64
     sheet = gallery.atlas(images, arrays["xy"], arrays["image"], columns)
-    return scatter.pack(arrays["map"], arrays["label"], sheet, gallery.PATCH, columns, f"{folder}{stamp}")
+    return scatter.pack(arrays["map"], arrays["label"], sheet, gallery.PATCH, columns, f"{run.id}/{stamp}")
 
 
 def map_data(run: Run, focus: int | None) -> dict[str, Any] | None:
@@ -95,6 +103,9 @@ def numbers(run: Run) -> str:
     return status.numbers(report_of(run))
 
 
-def state(run: Run) -> str:
-    """Progress or ending; nothing for the demo run."""
-    return "" if run.id == "demo" else status.progress(run.view())
+def state(run: Run, running: bool) -> str:
+    """Progress or ending; nothing for the demo run. What nobody works on any more is not said to be running."""
+    if run.id == "demo":
+        return ""
+    view = run.view()
+    return status.progress(INTERRUPTED if not running and view.state in ("waiting", "running") else view)

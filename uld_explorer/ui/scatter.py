@@ -26,7 +26,10 @@ def plotly_file() -> Path:
 
 
 def pack(xy: np.ndarray, label: np.ndarray, atlas: str, tile: int, columns: int, revision: str) -> dict[str, Any]:
-    """What the browser needs: xy (M, 2), label (M,) from 0, an atlas with tile i for point i; revision changes with the data."""
+    """What the browser needs: xy (M, 2), label (M,) from 0, an atlas with tile i for point i.
+
+    revision: any text that changes with the data.
+    """
     return {
         "x": _base64(xy[:, 0].astype("<f4")),
         "y": _base64(xy[:, 1].astype("<f4")),

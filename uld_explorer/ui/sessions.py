@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from uld_explorer import paths
@@ -23,11 +24,14 @@ def valid_token(token: object) -> str:
     return token if isinstance(token, str) and _TOKEN.fullmatch(token) else new_token()
 
 
+def token_of(memory: object) -> str:
+    """The visitor's token from what their browser kept, whatever that is; a new one where there is none."""
+    return valid_token(memory.get("token") if isinstance(memory, dict) else None)
+
+
 def visitor_dir(token: str) -> Path:
-    """The folder of a visitor's runs."""
-    folder = paths.data_root() / "visitors" / valid_token(token)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    """The folder of a visitor's runs. It is there once they have started one, not for everybody who looks."""
+    return paths.data_root() / "visitors" / valid_token(token)
 
 
 def find_run(token: str, run_id: str | None) -> Run:
@@ -39,23 +43,28 @@ def find_run(token: str, run_id: str | None) -> Run:
     return DEMO if run_id in (None, "", "demo") else open_run(visitor_dir(token), str(run_id))
 
 
-def run_choices(token: str) -> list[tuple[str, str]]:
+def run_choices(token: str, is_running: Callable[[Run], bool]) -> list[tuple[str, str]]:
     """(label, id) of the visitor's runs, newest first, and the demo."""
-    mine = [(_label(run), run.id) for run in list_runs(visitor_dir(token))]
+    mine = [(_label(run, is_running(run)), run.id) for run in list_runs(visitor_dir(token))]
     return [*mine, (f"Example: {DEMO.info().get('title', 'demo')}", "demo")]
 
 
-def _label(run: Run) -> str:
-    info, state = run.info(), run.view().state
+def _label(run: Run, running: bool) -> str:
+    state = run.view().state
+    if state in ("waiting", "running") and not running:
+        state = "interrupted"
     when = f"{run.id[4:6]}-{run.id[6:8]} {run.id[9:11]}:{run.id[11:13]}"
     ending = "" if state == "done" else f" ({state})"
-    return f"{info.get('title', 'run')} · {when}{ending}"
+    return f"{run.info().get('title', 'run')} · {when}{ending}"
 
 
 def browser_secret() -> str:
     """The key that Gradio encrypts browser storage with, kept so that visitors find their runs after a restart."""
     file = paths.data_root() / "browser.key"
     if not file.exists():
-        file.touch(mode=0o600)
-        file.write_text(secrets.token_urlsafe(32))
+        # Written aside and renamed: another process that starts now never reads half a key.
+        part = file.with_suffix(f".{secrets.token_hex(4)}.part")
+        part.touch(mode=0o600)
+        part.write_text(secrets.token_urlsafe(32))
+        part.replace(file)
     return file.read_text()

@@ -22,15 +22,19 @@ def progress(view: RunView) -> str:
         return f'<div class="uld-progress uld-{view.state}" role="status"><b>{STATES[view.state]}</b> {text}</div>'
     if view.state == "waiting" and not view.stage:
         return ""
-    share = 100 * view.step / view.total if view.total else 0
     count = f" · {view.step} of {view.total}" if view.total > 1 else ""
     left = f" · about {duration(view.seconds_left)} left in this step" if view.seconds_left else ""
     note = f'<div class="uld-note">{html.escape(view.notes[-1])}</div>' if view.notes else ""
-    return (
-        f'<div class="uld-progress" role="status"><b>{html.escape(view.stage.capitalize())}</b>{count}{left}'
-        f'<div class="uld-bar" role="progressbar" aria-valuenow="{share:.0f}" aria-valuemin="0" aria-valuemax="100">'
-        f'<i style="width:{share:.0f}%"></i></div>{note}</div>'
-    )
+    stage = html.escape(view.stage[:1].upper() + view.stage[1:])
+    return f'<div class="uld-progress" role="status"><b>{stage}</b>{count}{left}{_bar(view, stage)}{note}</div>'
+
+
+def _bar(view: RunView, label: str) -> str:
+    """A progress bar; without a value where it is not known how much there is to do."""
+    share = 100 * view.step / view.total if view.total else 0
+    value = f' aria-valuenow="{share:.0f}" aria-valuemin="0" aria-valuemax="100"' if view.total else ""
+    bar = f'<i style="width:{share:.0f}%"></i>'
+    return f'<div class="uld-bar" role="progressbar" aria-label="{label}"{value}>{bar}</div>'
 
 
 def accepted(images: ImageSet) -> str:
@@ -58,52 +62,75 @@ def facts(info: dict, settings: dict) -> str:
     return f'<div class="uld-facts">{"".join(parts)}</div>'
 
 
+UNMEASURED = (
+    "Errors need annotated pictures: upload a COCO keypoints or CSV file beside the pictures. "
+    "What can be measured without:"
+)
+ERRORS = (
+    ("Discovered landmarks", "forward_nme", "backward_nme"),
+    ("Mean shape (no detector)", "mean_shape_nme", None),
+    ("Random weights", "random_forward_nme", "random_backward_nme"),
+)
+"""A row's name, its forward and its backward figure; the mean shape detects nothing, so that it has no backward one."""
+OTHERS = (
+    ("found, share of landmarks per picture", "detection_rate", " %"),
+    ("consistency under turning and scaling, pixels at 128, smaller is better", "consistency", ""),
+    ("Silhouette of the clusters, at most 1", "silhouette", ""),
+    ("Calinski–Harabasz index of the clusters", "calinski_harabasz", ""),
+    ("annotated points met within a fifth of {distance} (Hungarian)", "hungarian_accuracy", " %"),
+    ("seconds in all", "seconds", ""),
+)
+
+
+DISTANCES = {"box": "the square root of the annotated box's area", "iod": "the distance between the eyes"}
+
+
 def numbers(report: Report | None) -> str:
     """The report as a table: forward and backward always together, the baselines beside them."""
     if report is None:
         return '<div class="uld-empty">The figures appear when a run has finished.</div>'
     figures = report.figures
-    body = ""
-    if figures.get("forward_nme") is None:
-        body += '<p class="uld-note">Errors need annotated pictures: upload a COCO keypoints or CSV file beside the pictures. What can be measured without:</p>'
-    else:
-        rows = [
-            ("Discovered landmarks", "forward_nme", "backward_nme"),
-            ("Mean shape (no detector)", "mean_shape_nme", None),
-            ("Random weights", "random_forward_nme", "random_backward_nme"),
-        ]
-        lines = "".join(
-            f"<tr><td>{name}</td><td>{_percent(figures.get(forward))}</td><td>{_percent(figures.get(backward)) if backward else '–'}</td></tr>"
-            for name, forward, backward in rows
-            if figures.get(forward) is not None
-        )
-        body += f'<div class="uld-table-wrap"><table class="uld-numbers"><thead><tr><th>error, smaller is better</th><th>forward</th><th>backward</th></tr></thead><tbody>{lines}</tbody></table></div>'
-        body += f'<p class="uld-note">{_protocol(report)}</p>'
-    labels = {
-        "detection_rate": ("found, share of landmarks per picture", " %"),
-        "consistency": ("consistency under turning and scaling, pixels at 128, smaller is better", ""),
-        "silhouette": ("Silhouette of the clusters, at most 1", ""),
-        "calinski_harabasz": ("Calinski–Harabasz index of the clusters", ""),
-        "hungarian_accuracy": ("annotated points met within 0.2 of the eye distance (Hungarian)", " %"),
-        "seconds": ("seconds in all", ""),
-    }
+    measured = None not in (figures.get("forward_nme"), figures.get("backward_nme"))
+    errors = _errors(report) if measured else f'<p class="uld-note">{UNMEASURED}</p>'
     lines = "".join(
-        f"<tr><td>{text}</td><td>{figures[key]:.2f}{unit}</td></tr>"
-        for key, (text, unit) in labels.items()
+        f"<tr><td>{text.format(distance=_distance(report, 'hungarian_normaliser'))}</td>"
+        f"<td>{figures[key]:.2f}{unit}</td></tr>"
+        for text, key, unit in OTHERS
         if figures.get(key) is not None
     )
-    return body + f'<div class="uld-table-wrap"><table class="uld-numbers"><tbody>{lines}</tbody></table></div>'
+    return errors + _table(f"<tbody>{lines}</tbody>")
+
+
+def _errors(report: Report) -> str:
+    figures = report.figures
+    lines = "".join(
+        f"<tr><td>{name}</td><td>{_percent(figures.get(forward))}</td>"
+        f"<td>{_percent(figures.get(backward) if backward else None)}</td></tr>"
+        for name, forward, backward in ERRORS
+        if figures.get(forward) is not None and (backward is None or figures.get(backward) is not None)
+    )
+    head = "<thead><tr><th>error, smaller is better</th><th>forward</th><th>backward</th></tr></thead>"
+    return _table(f"{head}<tbody>{lines}</tbody>") + f'<p class="uld-note">{_protocol(report)}</p>'
+
+
+def _table(rows: str) -> str:
+    return f'<div class="uld-table-wrap"><table class="uld-numbers">{rows}</table></div>'
 
 
 def _percent(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f} %"
 
 
+def _distance(report: Report, key: str) -> str:
+    return DISTANCES.get(str(report.protocol.get(key)), "the protocol's distance")
+
+
 def _protocol(report: Report) -> str:
     facts = report.protocol
-    where = {"box": "the square root of the annotated box's area", "iod": "the distance between the eyes"}
     return (
-        f"Forward: landmarks predict the annotated points; backward: the reverse. In percent of {where.get(str(facts.get('normaliser')), 'd')}. "
-        f"A linear map was learned on {facts.get('regressor_images')} pictures and measured on {facts.get('test_images')} others. "
+        "Forward: landmarks predict the annotated points; backward: the reverse. "
+        f"In percent of {_distance(report, 'normaliser')}. "
+        f"A linear map was learned on {facts.get('regressor_images')} pictures "
+        f"and measured on {facts.get('test_images')} others. "
         f"Region: {html.escape(str(facts.get('roi')))}."
     )

@@ -21,7 +21,10 @@ PALETTE = (
     "#6a3d9a",
     "#7f7f7f",
 )
-"""Okabe and Ito's colour-blind-safe colours and four more; landmark k has colour k everywhere, its number tells repeats apart."""
+"""Okabe and Ito's colour-blind-safe colours and four more; landmark k has colour k everywhere.
+
+Its number tells repeats apart.
+"""
 
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")

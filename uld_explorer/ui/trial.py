@@ -40,9 +40,10 @@ def find_on_picture(run: Run, path: str, roi: str) -> str:
         raise UserError("Choose the whole picture or the foreground.")
     if roi == "foreground" and detector.foreground is None:
         raise UserError(
-            "This run did not learn a foreground: choose the whole picture, or discover again with the region 'foreground'."
+            "This run did not learn a foreground: choose the whole picture, "
+            "or discover again with the region 'foreground'."
         )
-    images = drain(iter_open([path]))
+    images = drain(iter_open([path], limit=1))
     with _turn:
         finding = drain(detector.iter_predict(images, roi=roi, backbone=_backbone(detector.settings)))
     return gallery.large(images, finding.landmarks, finding.regions, 0, None, _picture(images.paths[0]))
