@@ -55,14 +55,26 @@ class Jobs:
     def _drive(self, run: Run, make_stage: Callable[[], Stage[Any]]) -> None:
         flag = self._cancelled[str(run.folder)]
         try:
-            with self._turn:
-                end = _work(run, make_stage, flag)
+            end = self._take_turn(run, make_stage, flag)
             # A run that its owner has deleted meanwhile has nobody left to tell.
             if run.folder.exists():
                 run.append(end)
         finally:
             with self._guard:
                 del self._cancelled[str(run.folder)]
+
+    def _take_turn(self, run: Run, make_stage: Callable[[], Stage[Any]], flag: threading.Event) -> Event:
+        while not self._turn.acquire(timeout=0.2):
+            if flag.is_set():
+                return _cancelled()
+        try:
+            return _work(run, make_stage, flag)
+        finally:
+            self._turn.release()
+
+
+def _cancelled() -> Event:
+    return Event("cancelled", "", data={"text": "Stopped. What was found so far is kept."})
 
 
 def _work(run: Run, make_stage: Callable[[], Stage[Any]], flag: threading.Event) -> Event:
@@ -72,7 +84,7 @@ def _work(run: Run, make_stage: Callable[[], Stage[Any]], flag: threading.Event)
         for event in stage:
             if flag.is_set():
                 stage.close()
-                return Event("cancelled", "", data={"text": "Stopped. What was found so far is kept."})
+                return _cancelled()
             run.append(event)
     except UserError as error:
         return Event("failed", "", data={"text": str(error)})

@@ -83,10 +83,12 @@ class Run:
         """results/NAME.safetensors."""
         from safetensors.numpy import save_file
 
-        (self.folder / "results").mkdir(exist_ok=True)
-        save_file(
-            {k: np.ascontiguousarray(v) for k, v in arrays.items()}, self.folder / "results" / f"{name}.safetensors"
-        )
+        folder = self.folder / "results"
+        folder.mkdir(exist_ok=True)
+        # By rename: a page that reads while a run writes must never see half a file.
+        temporary = folder / f"{name}.{secrets.token_hex(3)}.tmp"
+        save_file({key: np.ascontiguousarray(value) for key, value in arrays.items()}, temporary)
+        temporary.replace(folder / f"{name}.safetensors")
 
     def load_arrays(self, name: str) -> dict[str, np.ndarray] | None:
         """results/NAME.safetensors, or None where it is not there."""

@@ -95,17 +95,20 @@ def test_nothing_on_the_page_is_a_public_endpoint(parts: dict[str, Any]) -> None
 
 def test_every_answer_fills_the_parts_it_is_for(parts: dict[str, Any], mine: Run) -> None:
     """With a finished run, with none, and with a choice that the run does not have."""
-    showing, pointing = page._showing(parts), page._pointing(parts)
+    showing = page._showing(parts)
+    pointing = page._drawing(parts, page._point, page.POINTED)
+    browsing = page._drawing(parts, page._browse, page.BROWSED)
     for opened in (Opened(run=mine.id), Opened(run="gone"), Opened(run=mine.id, focus=77, page=9, picture=88)):
         assert len(showing["fn"](KEPT, opened)) == len(showing["outputs"])
         assert len(pointing["fn"](KEPT, opened)) == len(pointing["outputs"])
+        assert len(browsing["fn"](KEPT, opened)) == len(browsing["outputs"])
         assert len(page._follow(KEPT, opened)) == 4
 
 
 def test_a_choice_that_the_run_does_not_have_hides_nothing(mine: Run) -> None:
-    chips, *_ = page._point(KEPT, Opened(run=mine.id, focus=77))
-    assert 'aria-pressed="true"' not in chips
-    assert "uld-focus" not in "".join(part for part in page._point(KEPT, Opened(run=mine.id, focus=77))[3:5])
+    answer = dict(zip(page.POINTED, page._point(KEPT, Opened(run=mine.id, focus=77)), strict=True))
+    assert 'aria-pressed="true"' not in answer["chips"]
+    assert "uld-focus" not in answer["gallery"] + answer["strips"]
 
 
 def test_every_part_that_a_person_fills_in_has_a_label(parts: dict[str, Any]) -> None:

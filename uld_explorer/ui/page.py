@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -132,18 +133,22 @@ def _try_tab(parts: Parts) -> None:
 # ---------------------------------------------------------------- wiring
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-POINTED = ("chips", "large", "close", "gallery", "strips", "map")
+BROWSED = ("large", "close", "gallery")
+"""Parts that depend on the page of the gallery and the opened picture, and on the landmark."""
+POINTED = (*BROWSED, "chips", "strips", "map")
+"""Parts that depend on the chosen landmark. Strips and map are big: they are not sent again for a turned page."""
 
 
 def _wire(page: gr.Blocks, parts: Parts) -> None:
     memory, opened = parts["memory"], parts["opened"]
-    show, point = _showing(parts), _pointing(parts)
+    show = _showing(parts)
     page.load(handlers.welcome, [memory], [memory, opened], **QUIET).then(**show)
     _wire_pictures(parts)
     _wire_run(parts, show)
-    for name in ("chips", "gallery"):
-        parts[name].select(_choose, [opened], [opened], **QUIET).then(**point)
-    parts["close"].click(_close, [opened], [opened], **QUIET).then(**point)
+    parts["chips"].select(_choose, [opened], [opened], **QUIET).then(**_drawing(parts, _point, POINTED))
+    browse = _drawing(parts, _browse, BROWSED)
+    parts["gallery"].select(_choose, [opened], [opened], **QUIET).then(**browse)
+    parts["close"].click(_close, [opened], [opened], **QUIET).then(**browse)
     parts["map"].select(_map_choose, [memory, opened], [parts["map_picture"]], **QUIET)
     tried = [parts["try_file"], parts["try_roi"], memory, opened]
     parts["try"].click(handlers.try_picture, tried, parts["try_result"], api_visibility="private", concurrency_limit=2)
@@ -186,10 +191,10 @@ def _showing(parts: Parts) -> dict[str, Any]:
     return {"fn": _show, "inputs": [parts["memory"], parts["opened"]], "outputs": outputs, **QUIET}
 
 
-def _pointing(parts: Parts) -> dict[str, Any]:
-    """Arguments of an event that draws what depends on the chosen landmark, page and picture."""
-    outputs = [parts[name] for name in POINTED]
-    return {"fn": _point, "inputs": [parts["memory"], parts["opened"]], "outputs": outputs, **QUIET}
+def _drawing(parts: Parts, draw: Callable[..., list[Any]], names: Sequence[str]) -> dict[str, Any]:
+    """Arguments of an event that draws some parts of the opened run."""
+    outputs = [parts[name] for name in names]
+    return {"fn": draw, "inputs": [parts["memory"], parts["opened"]], "outputs": outputs, **QUIET}
 
 
 def _show(kept: Kept | None, opened: Opened) -> list[Any]:
@@ -201,18 +206,18 @@ def _show(kept: Kept | None, opened: Opened) -> list[Any]:
     return [choices, *progress, render.header(run), *_point(kept, opened), render.numbers(run), *files]
 
 
-def _point(kept: Kept | None, opened: Opened) -> list[Any]:
+def _browse(kept: Kept | None, opened: Opened) -> list[Any]:
     run = current(kept, opened)
     focus = render.known_landmark(run, opened.focus)
     large = render.one_picture(run, opened.picture, focus)
-    return [
-        render.chips(run, focus),
-        large,
-        gr.update(visible=bool(large)),
-        render.pictures(run, opened.page, focus, handlers.is_running(run)),
-        render.strips(run, focus),
-        EmbedScatter(data=render.map_data(run, focus)),
-    ]
+    return [large, gr.update(visible=bool(large)), render.pictures(run, opened.page, focus, handlers.is_running(run))]
+
+
+def _point(kept: Kept | None, opened: Opened) -> list[Any]:
+    run = current(kept, opened)
+    focus = render.known_landmark(run, opened.focus)
+    data = EmbedScatter(data=render.map_data(run, focus))
+    return [*_browse(kept, opened), render.chips(run, focus), render.strips(run, focus), data]
 
 
 def _follow(kept: Kept | None, opened: Opened) -> list[Any]:
