@@ -44,7 +44,7 @@ def test_a_kept_detector_predicts_the_same(images: ImageSet, tmp_path: Path, roi
 def test_nothing_in_the_files_is_a_program(images: ImageSet, tmp_path: Path) -> None:
     fit(images)[0].save(tmp_path)
     json.loads((tmp_path / "model.json").read_text())
-    names = {"model.centroids", "model.mean.up0@t20", "model.projection.up0@t20"}
+    names = {"model.centroids", "model.chosen", "model.mean.up0@t20", "model.projection.up0@t20"}
     assert load_file(tmp_path / "model.safetensors").keys() == names
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
@@ -69,7 +70,9 @@ class LandmarkDetector:
         tensors = {f"model.{name}": value for name, value in self.model.to_tensors().items()}
         if self.foreground is not None:
             tensors |= {f"foreground.{name}": value for name, value in self.foreground.to_tensors().items()}
-        save_file(tensors, folder / "model.safetensors")
+        # safetensors writes the memory as it lies: an array in another order would come back scrambled.
+        ordered = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+        save_file(ordered, folder / "model.safetensors")
         record = {"format": FORMAT, "method": self.method, "settings": self.settings.to_json()}
         (folder / "model.json").write_text(json.dumps(record, indent=2) + "\n")
 
