@@ -4,7 +4,8 @@
 
 Half of each batch are rendered heads (made here, from a seed that no demo set uses), half are photographs of
 people who do not exist, read from ZIP files in --faces (see `tools/sample_faces.py`). The net is a diffusers
-`UNet2DModel` at 64 px, trained to predict the noise, with an exponential moving average. Killed or finished, the same
+`UNet2DModel` over 2 x 2 patches of 64 px pictures (pixel-unshuffle), trained by v-prediction, weighted towards
+structure and with hidden blocks (see `noise_levels`), with an exponential moving average. Killed or finished, the same
 command goes on from the last checkpoint. `--export assets/backbone` writes the average in float16 with its scheduler,
 the curve and samples.
 """
@@ -18,6 +19,7 @@ import time
 import zipfile
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,30 +30,36 @@ from safetensors.torch import load_file, save_file
 
 from uld_explorer.data.heads.scene import render_head
 
-SIZE, SOURCE = 64, 144
+SIZE, PATCH, SOURCE = 64, 2, 144
 HEAD_SEED = 7_000_001
 """Rendered training heads come from this series; `demo:heads` seeds are small numbers, so the two never meet."""
 HELD_OUT = 64
 
 
-def build_unet() -> UNet2DModel:
-    """3.6 M parameters: 64, 32, 16 and 8 cells along a side, attention at the coarsest."""
+def build_unet() -> Any:
+    """About 5 M parameters: 32 x 32, 16 x 16 and 8 x 8 cells, attention at the coarsest."""
     return UNet2DModel(
-        sample_size=SIZE,
-        in_channels=3,
-        out_channels=3,
+        sample_size=SIZE // PATCH,
+        in_channels=3 * PATCH**2,
+        out_channels=3 * PATCH**2,
         layers_per_block=1,
-        block_out_channels=(32, 64, 96, 128),
-        down_block_types=("DownBlock2D", "DownBlock2D", "DownBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "UpBlock2D", "UpBlock2D", "UpBlock2D"),
+        block_out_channels=(64, 112, 160),
+        down_block_types=("DownBlock2D", "DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
         norm_num_groups=16,
         attention_head_dim=32,
     )
 
 
-def build_scheduler() -> DDPMScheduler:
-    """DDPM's linear schedule and noise prediction: most of the error lies at little noise, where features are taken."""
-    return DDPMScheduler(beta_start=1e-4, beta_end=0.02, beta_schedule="linear", prediction_type="epsilon")
+def build_scheduler() -> Any:
+    """Stable Diffusion's noise schedule, v-prediction: more weight on global structure than noise prediction gives."""
+    return DDPMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        clip_sample=True,
+    )
 
 
 def _render(index: int) -> np.ndarray:
@@ -93,33 +101,55 @@ def random_crops(images: torch.Tensor, rng: torch.Generator, low: float, high: f
 
 
 def photometric(x: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """A little brightness, contrast and colour: photographs in the wild vary more than ours."""
+    """Brightness, contrast, colour, greyscale and blur, a little of each: pictures in the wild vary more than ours."""
     n = len(x)
 
     def draw(low: float, high: float, channels: int = 1) -> torch.Tensor:
         return low + (high - low) * torch.rand(n, channels, 1, 1, generator=rng)
 
-    x = x * draw(0.75, 1.15) * draw(0.95, 1.05, 3) + draw(-0.15, 0.15)
+    x = x * draw(0.7, 1.2) * draw(0.92, 1.08, 3) + draw(-0.2, 0.2)
     grey = x.mean(1, keepdim=True)
-    return (grey + (x - grey) * draw(0.6, 1.2)).clamp(-1, 1)
+    x = grey + (x - grey) * torch.where(draw(0, 1) < 0.1, torch.zeros(1), draw(0.6, 1.3))
+    coarse = F.interpolate(F.avg_pool2d(x, 2), scale_factor=2, mode="bilinear")
+    coarser = F.interpolate(F.avg_pool2d(x, 4), scale_factor=4, mode="bilinear")
+    pick = draw(0, 1)
+    return torch.where(pick < 0.15, coarse, torch.where(pick > 0.9, coarser, x)).clamp(-1, 1)
 
 
 def draw_batch(pools: list[torch.Tensor], batch: int, rng: torch.Generator) -> torch.Tensor:
-    """Pictures (batch, 3, SIZE, SIZE) in -1...1: one half from each pool."""
+    """Patches (batch, 12, 32, 32): one half from each pool."""
     crops = []
     for images, (low, high) in zip(pools, ((0.6, 1.05), (0.42, 1.0)), strict=True):
         rows = torch.randint(len(images), (batch // len(pools),), generator=rng)
         crops.append(random_crops(images[rows], rng, low, high))
-    return photometric(torch.cat(crops), rng)
+    return F.pixel_unshuffle(photometric(torch.cat(crops), rng), PATCH)
 
 
-def noise_error(
-    unet: torch.nn.Module, scheduler: DDPMScheduler, x: torch.Tensor, t: torch.Tensor, noise: torch.Tensor
+def noise_levels(t: torch.Tensor, scheduler: Any, rng: torch.Generator) -> torch.Tensor:
+    """How much of the picture is left (alpha-bar) at every cell, (B, 1, cells, cells).
+
+    Half of the pictures have random blocks of 8 x 8 pixels at the highest noise, whatever their timestep: what is
+    hidden there has to be inferred from what is seen around it, also when that is almost clean. Features are taken
+    from almost clean pictures, where plain denoising asks for no more than local smoothing.
+    """
+    cells, block = SIZE // PATCH, 8 // PATCH
+    share = 0.2 + 0.5 * torch.rand(len(t), 1, 1, 1, generator=rng)
+    share = share * (torch.rand(len(t), 1, 1, 1, generator=rng) < 0.5)
+    hidden = torch.rand(len(t), 1, cells // block, cells // block, generator=rng) < share
+    hidden = hidden.repeat_interleave(block, 2).repeat_interleave(block, 3)
+    seen = scheduler.alphas_cumprod[t].view(-1, 1, 1, 1)
+    return torch.where(hidden, scheduler.alphas_cumprod[-1], seen)
+
+
+def velocity_error(
+    unet: Any, x: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, alpha: torch.Tensor
 ) -> torch.Tensor:
-    """Mean squared error of the predicted noise (Eq. 1 of the paper, in pixels)."""
+    """Squared error of the predicted velocity, (B, C, cells, cells), for alpha-bar given for every cell."""
+    noisy = alpha.sqrt() * x + (1 - alpha).sqrt() * noise
+    target = alpha.sqrt() * noise - (1 - alpha).sqrt() * x
     with torch.autocast(x.device.type, torch.bfloat16):
-        predicted = unet(scheduler.add_noise(x, noise, t), t).sample
-    return F.mse_loss(predicted.float(), noise)
+        predicted = unet(noisy, t).sample
+    return (predicted.float() - target).square()
 
 
 class Trainer:
@@ -130,12 +160,13 @@ class Trainer:
         self.out, self.device, self.rate = out, device, rate
         self.scheduler = build_scheduler()
         self.unet = build_unet().to(device, memory_format=torch.channels_last)
-        self.forward = torch.compile(self.unet)
+        self.forward: Any = torch.compile(self.unet)
         self.optimiser = torch.optim.AdamW(
             self.unet.parameters(), rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True
         )
         self.average = {k: v.detach().clone() for k, v in self.unet.state_dict().items()}
-        self.step, self.seconds, self.curve = 0, 0.0, []
+        self.step, self.seconds = 0, 0.0
+        self.curve: list[list[float]] = []
         if (out / "state.json").exists():
             self._restore()
 
@@ -143,8 +174,11 @@ class Trainer:
         """One optimiser step on patches x; returns the loss."""
         t = torch.randint(0, 1000, (len(x),), generator=rng)
         noise = torch.randn(x.shape, generator=rng)
+        alpha = noise_levels(t, self.scheduler, rng).to(self.device)
         x, t, noise = x.to(self.device, memory_format=torch.channels_last), t.to(self.device), noise.to(self.device)
-        loss = noise_error(self.forward, self.scheduler, x, t, noise)
+        # Weighted by 1 - alpha, the error is that of the denoised picture: structure counts, fine grain hardly.
+        error = velocity_error(self.forward, x, t, noise, alpha) * (1 - alpha).clamp(min=0.03)
+        loss = error.mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.unet.parameters(), 1.0)
@@ -168,11 +202,10 @@ class Trainer:
         rng = torch.Generator().manual_seed(1)
         noise = torch.randn(x.shape, generator=rng)
         losses = []
-        for t in (20, 60, 150, 400, 800):
+        for t in (50, 200, 400, 600, 850):
             steps = torch.full((len(x),), t, device=self.device)
-            losses.append(
-                float(noise_error(probe.eval(), self.scheduler, x.to(self.device), steps, noise.to(self.device)))
-            )
+            alpha = self.scheduler.alphas_cumprod[steps.cpu()].view(-1, 1, 1, 1).to(self.device)
+            losses.append(float(velocity_error(probe.eval(), x.to(self.device), steps, noise, alpha).mean()))
         return losses
 
     def save(self) -> None:
@@ -230,14 +263,15 @@ def train(args: argparse.Namespace) -> Trainer:
 
 
 @torch.no_grad()
-def sample(unet: UNet2DModel, count: int, steps: int, seed: int) -> np.ndarray:
+def sample(unet: Any, count: int, steps: int, seed: int) -> np.ndarray:
     """(count, SIZE, SIZE, 3) uint8 pictures by DDIM."""
-    scheduler = DDIMScheduler.from_config(build_scheduler().config)
+    scheduler: Any = DDIMScheduler.from_config(build_scheduler().config)
     scheduler.set_timesteps(steps)
-    x = torch.randn(count, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(seed))
+    cells = SIZE // PATCH
+    x = torch.randn(count, 3 * PATCH**2, cells, cells, generator=torch.Generator().manual_seed(seed))
     for t in scheduler.timesteps:
         x = scheduler.step(unet(x, t).sample, t, x).prev_sample
-    pixels = x.clamp(-1, 1).permute(0, 2, 3, 1)
+    pixels = F.pixel_shuffle(x, PATCH).clamp(-1, 1).permute(0, 2, 3, 1)
     return ((pixels.numpy() + 1) * 127.5).astype(np.uint8)
 
 
@@ -257,7 +291,7 @@ def export(trainer: Trainer, folder: Path) -> None:
         "unet": ["diffusers", "UNet2DModel"],
     }
     (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
-    header = ["step", "train", "t=20", "t=60", "t=150", "t=400", "t=800"]
+    header = ["step", "train", "t=50", "t=200", "t=400", "t=600", "t=850"]
     record = {"steps": trainer.step, "seconds": round(trainer.seconds), "columns": header, "curve": trainer.curve}
     (folder / "training.json").write_text(json.dumps(record) + "\n")
 
@@ -270,8 +304,8 @@ def main() -> None:
     parser.add_argument("--heads", type=int, default=6000, help="rendered heads in the training pool")
     parser.add_argument("--minutes", type=float, default=120, help="how long this call trains")
     parser.add_argument("--steps", type=int, default=10**9, help="stop at this step")
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=6e-4, help="learning rate")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--rate", type=float, default=1e-3, help="learning rate")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--workers", type=int, default=2, help="processes that render heads")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")

@@ -48,7 +48,7 @@ class RunSettings:
     roi: str = setting("whole", "where to look: whole, annotations, foreground, or a file of boxes", basic=True)
     roi_margin: float = setting(0.2, "share by which a box is enlarged before it is cropped", low=0.0, high=2.0)
     context: float = setting(
-        0.5, "share by which the crop given to the model is wider than the region, for context", low=0.0, high=3.0
+        0.0, "share by which the crop given to the model is wider than the region, for context", low=0.0, high=3.0
     )
     roi_jitter: float = setting(
         0.0,

@@ -17,6 +17,7 @@ from uld_explorer.landmarks.zero_shot import (
     Codebook,
     ZeroShotSettings,
     choose_clusters,
+    search_cells,
     draw_cells,
     exemplars,
     iter_fit,
@@ -35,7 +36,7 @@ EVERYTHING = 4096
 def chosen(**changes: object) -> ZeroShotSettings:
     """Three dots and the background make four clusters."""
     return ZeroShotSettings.from_json(
-        {"landmarks": 4, "map_size": CELLS, "restarts": 5, "oversegment": 1, "whitening": 0.0, **changes}
+        {"landmarks": 4, "map_size": CELLS, "restarts": 5, "oversegment": 1, "whitening": 0.0, "rim": 0.0, **changes}
     )
 
 
@@ -227,6 +228,16 @@ def test_permuted_pictures_have_permuted_landmarks(images: ImageSet) -> None:
     _, again, _ = fit(shuffled, settings)
     match_again, _ = dots_found(again, images.annotations.xy[order])
     np.testing.assert_allclose(again.xy[:, match_again], landmarks.xy[order][:, match], atol=0.05 * CELL)
+
+
+def test_the_rim_is_not_searched_unless_there_is_nothing_else() -> None:
+    regions = Regions(np.array([[0.0, 0, 48, 48], [0, 0, 48, 48]]), np.zeros(2), None)
+    cells = search_cells(regions, chosen(map_size=8, rim=0.2))
+    assert cells.sum() == 2 * 16 and cells[:, 2:6, 2:6].all()
+    edge = np.zeros((1, 8, 8), bool)
+    edge[0, 0] = True
+    only = Regions(regions.boxes[:1], np.zeros(1), edge)
+    np.testing.assert_array_equal(search_cells(only, chosen(map_size=8, rim=0.2)), edge)
 
 
 def test_the_best_clusters_are_frequent_alike_and_different() -> None:

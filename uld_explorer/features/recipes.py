@@ -122,9 +122,8 @@ _TABLE = (
         repo=f"{IN_ASSETS}backbone",
         kind="pixel",
         image_size=64,
-        # From pilot measurements: at little noise a small network's features place landmarks best, the coarse
-        # blocks matter most, and several blocks together are steadier than one.
-        blocks=(0, 1, 2),
+        # Measured (benchmarks/choose_recipe.py, table in docs/results.md): little noise and the coarse blocks are best.
+        blocks=(0, 1),
         timesteps=(20,),
         note="A small pixel-space U-Net that comes with the repository; needs no network and no GPU.",
         licence="that of this repository",

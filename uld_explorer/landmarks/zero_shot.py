@@ -23,6 +23,7 @@ FEWEST = 8
 class ZeroShotSettings(RunSettings):
     """ZeroShot's own settings."""
 
+    rim: float = setting(0.08, "share of the crop along each edge where no landmark is looked for", low=0.0, high=0.4)
     pixels: int = setting(128, "random pixels drawn from each region for clustering", low=4, high=4096)
     test_pixels: int = setting(
         0, "random pixels searched for exemplars, as in the paper; 0: every cell of the region", low=0, high=16384
@@ -140,11 +141,24 @@ def context_of(regions: Regions, settings: RunSettings) -> float:
     return 0.0 if regions.source.startswith("whole") else settings.context
 
 
+def search_cells(regions: Regions, settings: ZeroShotSettings) -> np.ndarray:
+    """(N, cells, cells) bool: where landmarks may be, the region without the rim of the crop.
+
+    Paper is silent: convolutions pad the crop with zeros, which marks the features along its edge more than any
+    content does, and the first clusters found would be "left edge", "right edge" and so on.
+    """
+    inside = region_cells(regions, settings.map_size, context_of(regions, settings))
+    place = (np.arange(settings.map_size) + 0.5) / settings.map_size
+    inner = np.abs(place - 0.5) <= 0.5 - settings.rim
+    kept = inside & inner[:, None] & inner[None, :]
+    return np.where(kept.any((1, 2), keepdims=True), kept, inside)
+
+
 def _iter_sample(
     images: ImageSet, maps: FeatureMaps, regions: Regions, aggregation: Aggregation, settings: ZeroShotSettings
 ) -> Stage[np.ndarray]:
     """Descriptors (M, D) of random pixels of every region."""
-    inside = region_cells(regions, settings.map_size, context_of(regions, settings))
+    inside = search_cells(regions, settings)
     descriptors = []
     for row in range(len(maps)):
         if row % 16 == 0:
@@ -174,7 +188,7 @@ def _iter_exemplars(
     Differs from paper: by default every cell of the region is searched instead of random ones (`test_pixels`), so
     that the answer does not depend on a draw.
     """
-    inside = region_cells(regions, settings.map_size, context_of(regions, settings))
+    inside = search_cells(regions, settings)
     shape = (len(maps), len(codebook.chosen))
     xy, score = np.full((*shape, 2), np.nan), np.zeros(shape, np.float32)
     descriptors = np.zeros((*shape, codebook.centroids.shape[1]), np.float32)
