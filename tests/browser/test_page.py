@@ -104,6 +104,7 @@ def test_annotations_give_numbers(page: Any) -> None:
     discover(page)
     wait_for_end(page, "done")
     open_tab(page, "Numbers")
+    page.wait_for_selector("#numbers thead")
     text = page.locator("#numbers").inner_text()
     assert "forward" in text and "backward" in text and "Mean shape" in text
 
