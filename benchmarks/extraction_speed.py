@@ -37,9 +37,8 @@ def main() -> None:
     started = time.perf_counter()
     drain(iter_extract(images, regions, backbone))
     stored = time.perf_counter() - started
-    print(
-        f"64 pictures: computed {first:.2f} s, again from the store {stored:.3f} s, ratio {max(first, computed) / stored:.0f}"
-    )
+    ratio = max(first, computed) / stored
+    print(f"64 pictures: computed {first:.2f} s, again from the store {stored:.3f} s, ratio {ratio:.0f}")
     crops = read_crops(images, maps.affines, range(16), backbone.recipe.image_size)
     stopped, whole = [], []
     for _ in range(ROUNDS):

@@ -17,12 +17,12 @@ from uld_explorer.landmarks.zero_shot import (
     Codebook,
     ZeroShotSettings,
     choose_clusters,
-    search_cells,
     draw_cells,
     exemplars,
     iter_fit,
     iter_predict,
     refine_offsets,
+    search_cells,
 )
 from uld_explorer.types import ImageSet, Keypoints, Landmarks, Regions, UserError
 

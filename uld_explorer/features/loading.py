@@ -198,7 +198,8 @@ def random_component(cls: Any, repository: Repository, subfolder: str, *, dtype:
         torch.default_generator.manual_seed(seed)
         model = cls.from_config(config)
     repository.variants[subfolder] = f"random {seed}"
-    return model.to(dtype).eval().requires_grad_(False)
+    with quiet():
+        return model.to(dtype).eval().requires_grad_(False)
 
 
 def component_from_file(cls: Any, repository: Repository, subfolder: str, weights: Path, *, dtype: torch.dtype) -> Any:
@@ -222,7 +223,8 @@ def component_from_file(cls: Any, repository: Repository, subfolder: str, weight
             f"The weights in '{weights.name}' do not fit '{Path(repository.source).name}': choose another backbone."
         ) from error
     repository.variants[subfolder] = weights.name
-    return model.to(dtype).eval().requires_grad_(False)
+    with quiet():
+        return model.to(dtype).eval().requires_grad_(False)
 
 
 def weights_identity(repository: Repository) -> str:
