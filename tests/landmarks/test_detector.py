@@ -41,6 +41,11 @@ def test_a_kept_detector_predicts_the_same(images: ImageSet, tmp_path: Path, roi
         np.testing.assert_array_equal(again.regions.boxes, finding.regions.boxes)
 
 
+def test_a_folder_may_be_given_as_text(images: ImageSet, tmp_path: Path) -> None:
+    fit(images)[0].save(str(tmp_path / "kept"))
+    assert LandmarkDetector.load(str(tmp_path / "kept")).method == "zeroshot"
+
+
 def test_nothing_in_the_files_is_a_program(images: ImageSet, tmp_path: Path) -> None:
     fit(images)[0].save(tmp_path)
     json.loads((tmp_path / "model.json").read_text())

@@ -64,8 +64,9 @@ class LandmarkDetector:
         """Landmarks (N, K) of the pictures, in pixels of each original."""
         return drain(self.iter_predict(images, roi=roi)).landmarks
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path | str) -> None:
         """Write model.json and model.safetensors."""
+        folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {f"model.{name}": value for name, value in self.model.to_tensors().items()}
         if self.foreground is not None:
