@@ -5,151 +5,38 @@
 Half of each batch are rendered heads (made here, from a seed that no demo set uses), half are photographs of
 people who do not exist, read from ZIP files in --faces (see `tools/sample_faces.py`). The net is a diffusers
 `UNet2DModel` over 2 x 2 patches of 64 px pictures (pixel-unshuffle), trained by v-prediction, weighted towards
-structure and with hidden blocks (see `noise_levels`), with an exponential moving average. Killed or finished, the same
-command goes on from the last checkpoint. `--export assets/backbone` writes the average in float16 with its scheduler,
-the curve and samples.
+structure and with hidden blocks (see `noise_levels`), with an exponential moving average. After --alone steps of
+denoising only, the features of its two coarser up-blocks must also agree between views (see `agreement.py`). Killed
+or finished, the same command goes on from the last checkpoint. `--export assets/backbone` writes the average in
+float16 with its scheduler, the curve and samples.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import time
-import zipfile
-from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
-from diffusers import DDIMScheduler, DDPMScheduler, UNet2DModel
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from uld_explorer.data.heads.scene import render_head
+from tools.agreement import ViewPair, draw_pair, draw_partners, draw_queries, exchange_loss, join
+from tools.denoiser import build_scheduler, build_unet, noise_levels, sample, spread, velocity_error
+from tools.training_pictures import PATCH, SIZE, draw_batch, face_pool, head_pool
 
-SIZE, PATCH, SOURCE = 64, 2, 144
-HEAD_SEED = 7_000_001
-"""Rendered training heads come from this series; `demo:heads` seeds are small numbers, so the two never meet."""
 HELD_OUT = 64
-
-
-def build_unet() -> Any:
-    """About 5 M parameters: 32 x 32, 16 x 16 and 8 x 8 cells, attention at the coarsest."""
-    return UNet2DModel(
-        sample_size=SIZE // PATCH,
-        in_channels=3 * PATCH**2,
-        out_channels=3 * PATCH**2,
-        layers_per_block=1,
-        block_out_channels=(64, 112, 160),
-        down_block_types=("DownBlock2D", "DownBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
-        norm_num_groups=16,
-        attention_head_dim=32,
-    )
-
-
-def build_scheduler() -> Any:
-    """Stable Diffusion's noise schedule, v-prediction: more weight on global structure than noise prediction gives."""
-    return DDPMScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        prediction_type="v_prediction",
-        clip_sample=True,
-    )
-
-
-def _render(index: int) -> np.ndarray:
-    return render_head(HEAD_SEED, index, SOURCE).image
-
-
-def head_pool(count: int, cache: Path, workers: int) -> torch.Tensor:
-    """(count, 3, SOURCE, SOURCE) uint8 rendered heads, kept in `cache`."""
-    file = cache / f"heads_{count}_{SOURCE}.npy"
-    if not file.exists():
-        with ProcessPoolExecutor(workers) as pool:
-            np.save(file, np.stack(list(pool.map(_render, range(count), chunksize=50))))
-    return torch.from_numpy(np.load(file)).permute(0, 3, 1, 2)
-
-
-def face_pool(folder: Path) -> torch.Tensor:
-    """(N, 3, SOURCE, SOURCE) uint8 photographs from every ZIP in `folder`."""
-    faces = []
-    for archive in sorted(folder.glob("*.zip")):
-        with zipfile.ZipFile(archive) as z:
-            for name in sorted(z.namelist()):
-                image = Image.open(io.BytesIO(z.read(name))).convert("RGB")
-                faces.append(np.asarray(image.resize((SOURCE, SOURCE), Image.Resampling.LANCZOS)))
-    return torch.from_numpy(np.stack(faces)).permute(0, 3, 1, 2)
-
-
-def random_crops(images: torch.Tensor, rng: torch.Generator, low: float, high: float) -> torch.Tensor:
-    """Similarity crops (B, 3, SIZE, SIZE) in -1...1: side low...high of the picture, turned, shifted, mirrored."""
-    n = len(images)
-    side = low + (high - low) * torch.rand(n, generator=rng)
-    angle = torch.randn(n, generator=rng) * 0.25
-    shift = (torch.rand(n, 2, generator=rng) - 0.5) * (0.15 + (1 - side).clamp(min=0)[:, None])
-    mirror = torch.where(torch.rand(n, generator=rng) < 0.5, -1.0, 1.0)
-    cos, sin = side * angle.cos(), side * angle.sin()
-    theta = torch.stack([mirror * cos, -sin, shift[:, 0], mirror * sin, cos, shift[:, 1]], 1).view(n, 2, 3)
-    grid = F.affine_grid(theta, [n, 3, SIZE, SIZE], align_corners=False)
-    pictures = images.float() / 127.5 - 1
-    return F.grid_sample(pictures, grid, padding_mode="reflection", align_corners=False)
-
-
-def photometric(x: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Brightness, contrast, colour, greyscale and blur, a little of each: pictures in the wild vary more than ours."""
-    n = len(x)
-
-    def draw(low: float, high: float, channels: int = 1) -> torch.Tensor:
-        return low + (high - low) * torch.rand(n, channels, 1, 1, generator=rng)
-
-    x = x * draw(0.7, 1.2) * draw(0.92, 1.08, 3) + draw(-0.2, 0.2)
-    grey = x.mean(1, keepdim=True)
-    x = grey + (x - grey) * torch.where(draw(0, 1) < 0.1, torch.zeros(1), draw(0.6, 1.3))
-    coarse = F.interpolate(F.avg_pool2d(x, 2), scale_factor=2, mode="bilinear")
-    coarser = F.interpolate(F.avg_pool2d(x, 4), scale_factor=4, mode="bilinear")
-    pick = draw(0, 1)
-    return torch.where(pick < 0.15, coarse, torch.where(pick > 0.9, coarser, x)).clamp(-1, 1)
-
-
-def draw_batch(pools: list[torch.Tensor], batch: int, rng: torch.Generator) -> torch.Tensor:
-    """Patches (batch, 12, 32, 32): one half from each pool."""
-    crops = []
-    for images, (low, high) in zip(pools, ((0.6, 1.05), (0.42, 1.0)), strict=True):
-        rows = torch.randint(len(images), (batch // len(pools),), generator=rng)
-        crops.append(random_crops(images[rows], rng, low, high))
-    return F.pixel_unshuffle(photometric(torch.cat(crops), rng), PATCH)
-
-
-def noise_levels(t: torch.Tensor, scheduler: Any, rng: torch.Generator) -> torch.Tensor:
-    """How much of the picture is left (alpha-bar) at every cell, (B, 1, cells, cells).
-
-    Half of the pictures have random blocks of 8 x 8 pixels at the highest noise, whatever their timestep: what is
-    hidden there has to be inferred from what is seen around it, also when that is almost clean. Features are taken
-    from almost clean pictures, where plain denoising asks for no more than local smoothing.
-    """
-    cells, block = SIZE // PATCH, 8 // PATCH
-    share = 0.2 + 0.5 * torch.rand(len(t), 1, 1, 1, generator=rng)
-    share = share * (torch.rand(len(t), 1, 1, 1, generator=rng) < 0.5)
-    hidden = torch.rand(len(t), 1, cells // block, cells // block, generator=rng) < share
-    hidden = hidden.repeat_interleave(block, 2).repeat_interleave(block, 3)
-    seen = scheduler.alphas_cumprod[t].view(-1, 1, 1, 1)
-    return torch.where(hidden, scheduler.alphas_cumprod[-1], seen)
-
-
-def velocity_error(
-    unet: Any, x: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, alpha: torch.Tensor
-) -> torch.Tensor:
-    """Squared error of the predicted velocity, (B, C, cells, cells), for alpha-bar given for every cell."""
-    noisy = alpha.sqrt() * x + (1 - alpha).sqrt() * noise
-    target = alpha.sqrt() * noise - (1 - alpha).sqrt() * x
-    with torch.autocast(x.device.type, torch.bfloat16):
-        predicted = unet(noisy, t).sample
-    return (predicted.float() - target).square()
+VIEW_STEPS = 150
+"""Views that must agree are almost clean, as are the pictures that features are taken from: timesteps below this."""
+SINGLES, PAIRS = 8, 10
+"""Pictures that are only denoised, and pairs of views, in a step with agreement."""
+VIEW_RANGES = ((0.45, 1.05), (0.36, 1.0))
+"""Side of the views as a share of the picture's, of heads and of faces."""
 
 
 class Trainer:
@@ -159,8 +46,11 @@ class Trainer:
         torch.manual_seed(0)
         self.out, self.device, self.rate = out, device, rate
         self.scheduler = build_scheduler()
-        self.unet = build_unet().to(device, memory_format=torch.channels_last)
-        self.forward: Any = torch.compile(self.unet)
+        # Not compiled: on the CPU torch.compile gave this net no gradient at all below its sharpest block.
+        self.unet = build_unet().to(device)
+        self.features: dict[int, torch.Tensor] = {}
+        for block in (0, 1):
+            self.unet.up_blocks[block].register_forward_hook(partial(self._keep, block))
         self.optimiser = torch.optim.AdamW(
             self.unet.parameters(), rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True
         )
@@ -170,15 +60,37 @@ class Trainer:
         if (out / "state.json").exists():
             self._restore()
 
-    def update(self, x: torch.Tensor, rng: torch.Generator) -> float:
-        """One optimiser step on patches x; returns the loss."""
+    def update(self, x: torch.Tensor, rng: torch.Generator, pair: ViewPair | None = None) -> list[float]:
+        """One optimiser step on patches x, and on a pair of views: its losses, denoising first."""
         t = torch.randint(0, 1000, (len(x),), generator=rng)
-        noise = torch.randn(x.shape, generator=rng)
-        alpha = noise_levels(t, self.scheduler, rng).to(self.device)
-        x, t, noise = x.to(self.device, memory_format=torch.channels_last), t.to(self.device), noise.to(self.device)
+        alpha = noise_levels(t, self.scheduler, rng)
+        if pair is not None:
+            views = F.pixel_unshuffle(torch.cat([pair.first, pair.second]), PATCH)
+            low = torch.randint(0, VIEW_STEPS, (len(views),), generator=rng)
+            x, t = torch.cat([views, x]), torch.cat([low, t])
+            alpha = torch.cat([spread(self.scheduler.alphas_cumprod[low], alpha), alpha])
+        noise = torch.randn(x.shape, generator=rng).to(self.device)
+        x, t, alpha = x.to(self.device), t.to(self.device), alpha.to(self.device)
         # Weighted by 1 - alpha, the error is that of the denoised picture: structure counts, fine grain hardly.
-        error = velocity_error(self.forward, x, t, noise, alpha) * (1 - alpha).clamp(min=0.03)
-        loss = error.mean()
+        error = velocity_error(self.unet, x, t, noise, alpha) * (1 - alpha).clamp(min=0.03)
+        losses = [error.mean()]
+        if pair is not None:
+            losses += self._disagreement(pair, rng)
+        self._descend(losses[0] if pair is None else 6 * losses[0] + sum(losses[1:]))
+        return [float(loss.detach()) for loss in losses]
+
+    def _disagreement(self, pair: ViewPair, rng: torch.Generator) -> list[torch.Tensor]:
+        """The exchange loss of up-blocks 0 and 1, from the features of the last forward pass."""
+        partner = draw_partners([PAIRS // 2, PAIRS // 2], self.step)
+        losses = []
+        for block in (0, 1):
+            maps = self.features[block][: 2 * len(pair.first)].cpu()
+            queries = draw_queries(pair.first, maps.shape[-1], rng)
+            direct, exchanged = exchange_loss(maps, pair, partner, queries)
+            losses.append(0.3 * direct + 0.7 * exchanged)
+        return losses
+
+    def _descend(self, loss: torch.Tensor) -> None:
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.unet.parameters(), 1.0)
@@ -186,7 +98,9 @@ class Trainer:
         self.optimiser.step()
         self._average()
         self.step += 1
-        return float(loss.detach())
+
+    def _keep(self, block: int, module: Any, inputs: Any, output: torch.Tensor) -> None:
+        self.features[block] = output
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -197,7 +111,7 @@ class Trainer:
     @torch.no_grad()
     def held_out(self, x: torch.Tensor) -> list[float]:
         """The average's loss on fixed pictures, noise and timesteps, in five bands of t, low noise first."""
-        probe = build_unet().to(self.device, memory_format=torch.channels_last)
+        probe = build_unet().to(self.device)
         probe.load_state_dict(self.average)
         rng = torch.Generator().manual_seed(1)
         noise = torch.randn(x.shape, generator=rng)
@@ -238,6 +152,18 @@ class Trainer:
         self.optimiser.load_state_dict({"state": state, "param_groups": groups})
 
 
+def draw_views(pools: list[torch.Tensor], rng: torch.Generator) -> ViewPair:
+    """Pairs of views, one half from each pool."""
+    rows = [torch.randint(len(images), (PAIRS // len(pools),), generator=rng) for images in pools]
+    return join([draw_pair(p[r], rng, low, high) for p, r, (low, high) in zip(pools, rows, VIEW_RANGES, strict=True)])
+
+
+def _agreement(recent: list[list[float]]) -> list[float]:
+    """Mean disagreement of up-blocks 0 and 1; nothing before the agreement began."""
+    pairs = [losses[1:] for losses in recent if len(losses) > 1]
+    return [float(v) for v in np.mean(pairs, 0)] if pairs else []
+
+
 def train(args: argparse.Namespace) -> Trainer:
     """Train until --minutes of this call or --steps in all are over; checkpoint every two minutes."""
     args.out.mkdir(parents=True, exist_ok=True)
@@ -249,9 +175,17 @@ def train(args: argparse.Namespace) -> Trainer:
     before, recent = trainer.seconds, []
     while time.time() - start < args.minutes * 60 and trainer.step < args.steps:
         rng = torch.Generator().manual_seed(trainer.step)
-        recent.append(trainer.update(draw_batch(pools, args.batch, rng), rng))
+        if args.finish:
+            left = 1 - (time.time() - start) / (args.minutes * 60)
+            trainer.rate = args.rate * min(1.0, max(0.03, 2 * left))
+        if trainer.step < args.alone:
+            recent.append(trainer.update(draw_batch(pools, args.batch, rng), rng))
+        else:
+            recent.append(trainer.update(draw_batch(pools, SINGLES, rng), rng, draw_views(pools, rng)))
         if trainer.step % 250 == 0:
-            trainer.curve.append([trainer.step, float(np.mean(recent)), *trainer.held_out(held)])
+            trainer.curve.append(
+                [trainer.step, float(np.mean([r[0] for r in recent])), *trainer.held_out(held), *_agreement(recent)]
+            )
             print(trainer.step, [round(v, 4) for v in trainer.curve[-1][1:]], round(time.time() - start), flush=True)
             recent = []
         if time.time() - last > 120:
@@ -260,19 +194,6 @@ def train(args: argparse.Namespace) -> Trainer:
     trainer.seconds = before + time.time() - start
     trainer.save()
     return trainer
-
-
-@torch.no_grad()
-def sample(unet: Any, count: int, steps: int, seed: int) -> np.ndarray:
-    """(count, SIZE, SIZE, 3) uint8 pictures by DDIM."""
-    scheduler: Any = DDIMScheduler.from_config(build_scheduler().config)
-    scheduler.set_timesteps(steps)
-    cells = SIZE // PATCH
-    x = torch.randn(count, 3 * PATCH**2, cells, cells, generator=torch.Generator().manual_seed(seed))
-    for t in scheduler.timesteps:
-        x = scheduler.step(unet(x, t).sample, t, x).prev_sample
-    pixels = F.pixel_shuffle(x, PATCH).clamp(-1, 1).permute(0, 2, 3, 1)
-    return ((pixels.numpy() + 1) * 127.5).astype(np.uint8)
 
 
 def export(trainer: Trainer, folder: Path) -> None:
@@ -291,7 +212,7 @@ def export(trainer: Trainer, folder: Path) -> None:
         "unet": ["diffusers", "UNet2DModel"],
     }
     (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
-    header = ["step", "train", "t=50", "t=200", "t=400", "t=600", "t=850"]
+    header = ["step", "train", "t=50", "t=200", "t=400", "t=600", "t=850", "block 0", "block 1"]
     record = {"steps": trainer.step, "seconds": round(trainer.seconds), "columns": header, "curve": trainer.curve}
     (folder / "training.json").write_text(json.dumps(record) + "\n")
 
@@ -305,7 +226,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=120, help="how long this call trains")
     parser.add_argument("--steps", type=int, default=10**9, help="stop at this step")
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--rate", type=float, default=1e-3, help="learning rate")
+    parser.add_argument("--rate", type=float, default=4e-4, help="learning rate")
+    parser.add_argument("--alone", type=int, default=1650, help="steps of denoising only, before views must agree")
+    parser.add_argument("--finish", action="store_true", help="let the learning rate fall over the second half")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--workers", type=int, default=2, help="processes that render heads")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")

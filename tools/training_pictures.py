@@ -1,0 +1,83 @@
+"""Pictures to train the bundled backbone on: rendered heads and photographs, cropped, turned, mirrored and tinted."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from PIL import Image
+
+from uld_explorer.data.heads.scene import render_head
+
+SIZE, PATCH, SOURCE = 64, 2, 144
+"""Side of a training picture, of its patches, and of the pictures it is cropped from, in pixels."""
+HEAD_SEED = 7_000_001
+"""Rendered training heads come from this series; `demo:heads` seeds are small numbers, so the two never meet."""
+
+
+def _render(index: int) -> np.ndarray:
+    return render_head(HEAD_SEED, index, SOURCE).image
+
+
+def head_pool(count: int, cache: Path, workers: int) -> torch.Tensor:
+    """(count, 3, SOURCE, SOURCE) uint8 rendered heads, kept in `cache`."""
+    file = cache / f"heads_{count}_{SOURCE}.npy"
+    if not file.exists():
+        with ProcessPoolExecutor(workers) as pool:
+            np.save(file, np.stack(list(pool.map(_render, range(count), chunksize=50))))
+    return torch.from_numpy(np.load(file)).permute(0, 3, 1, 2)
+
+
+def face_pool(folder: Path) -> torch.Tensor:
+    """(N, 3, SOURCE, SOURCE) uint8 photographs from every ZIP in `folder`."""
+    faces = []
+    for archive in sorted(folder.glob("*.zip")):
+        with zipfile.ZipFile(archive) as z:
+            for name in sorted(z.namelist()):
+                image = Image.open(io.BytesIO(z.read(name))).convert("RGB")
+                faces.append(np.asarray(image.resize((SOURCE, SOURCE), Image.Resampling.LANCZOS)))
+    return torch.from_numpy(np.stack(faces)).permute(0, 3, 1, 2)
+
+
+def random_crops(images: torch.Tensor, rng: torch.Generator, low: float, high: float) -> torch.Tensor:
+    """Similarity crops (B, 3, SIZE, SIZE) in -1...1: side low...high of the picture, turned, shifted, mirrored."""
+    n = len(images)
+    side = low + (high - low) * torch.rand(n, generator=rng)
+    angle = torch.randn(n, generator=rng) * 0.25
+    shift = (torch.rand(n, 2, generator=rng) - 0.5) * (0.15 + (1 - side).clamp(min=0)[:, None])
+    mirror = torch.where(torch.rand(n, generator=rng) < 0.5, -1.0, 1.0)
+    cos, sin = side * angle.cos(), side * angle.sin()
+    theta = torch.stack([mirror * cos, -sin, shift[:, 0], mirror * sin, cos, shift[:, 1]], 1).view(n, 2, 3)
+    grid = F.affine_grid(theta, [n, 3, SIZE, SIZE], align_corners=False)
+    pictures = images.float() / 127.5 - 1
+    return F.grid_sample(pictures, grid, padding_mode="reflection", align_corners=False)
+
+
+def photometric(x: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """Brightness, contrast, colour, greyscale and blur, a little of each: pictures in the wild vary more than ours."""
+    n = len(x)
+
+    def draw(low: float, high: float, channels: int = 1) -> torch.Tensor:
+        return low + (high - low) * torch.rand(n, channels, 1, 1, generator=rng)
+
+    x = x * draw(0.7, 1.2) * draw(0.92, 1.08, 3) + draw(-0.2, 0.2)
+    grey = x.mean(1, keepdim=True)
+    x = grey + (x - grey) * torch.where(draw(0, 1) < 0.1, torch.zeros(1), draw(0.6, 1.3))
+    coarse = F.interpolate(F.avg_pool2d(x, 2), scale_factor=2, mode="bilinear")
+    coarser = F.interpolate(F.avg_pool2d(x, 4), scale_factor=4, mode="bilinear")
+    pick = draw(0, 1)
+    return torch.where(pick < 0.15, coarse, torch.where(pick > 0.9, coarser, x)).clamp(-1, 1)
+
+
+def draw_batch(pools: list[torch.Tensor], batch: int, rng: torch.Generator) -> torch.Tensor:
+    """Patches (batch, 12, 32, 32): one half from each pool."""
+    crops = []
+    for images, (low, high) in zip(pools, ((0.5, 1.05), (0.36, 1.0)), strict=True):
+        rows = torch.randint(len(images), (batch // len(pools),), generator=rng)
+        crops.append(random_crops(images[rows], rng, low, high))
+    return F.pixel_unshuffle(photometric(torch.cat(crops), rng), PATCH)
