@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from uld_explorer import paths
+from uld_explorer.data.augmentation import tint
 from uld_explorer.data.regions import crop_affines, read_crop
 from uld_explorer.events import Stage, progress
 from uld_explorer.features.backbone import Backbone
@@ -45,9 +46,10 @@ class FeatureMaps:
         return len(self.affines)
 
 
-def store_key(images: ImageSet, affines: np.ndarray, backbone: Backbone, seed: int) -> str:
+def store_key(images: ImageSet, affines: np.ndarray, backbone: Backbone, seed: int, tinted: bool = False) -> str:
     """The name of everything the maps depend on, 24 hex digits."""
-    digest = hashlib.sha256(f"{backbone.fingerprint}|{backbone.recipe.image_size}|{seed}|".encode())
+    kind = "|tinted" if tinted else ""
+    digest = hashlib.sha256(f"{backbone.fingerprint}|{backbone.recipe.image_size}|{seed}{kind}|".encode())
     digest.update("|".join(images.ids).encode())
     digest.update(np.round(affines, 6).tobytes())
     return digest.hexdigest()[:24]
@@ -60,16 +62,24 @@ def iter_extract(
 
     context: how much wider than the region the crop is, see `crop_affines`.
     """
-    affines = crop_affines(regions, context)
-    folder = paths.cache_dir("features") / store_key(images, affines, backbone, seed)
+    return (yield from iter_extract_crops(images, crop_affines(regions, context), backbone, seed=seed, batch=batch))
+
+
+def iter_extract_crops(
+    images: ImageSet, affines: np.ndarray, backbone: Backbone, *, seed: int, batch: int, tinted: bool = False
+) -> Stage[FeatureMaps]:
+    """Feature maps of given square crops: affines (N, 2, 3), crop units -> pixels, which may turn and mirror.
+
+    tinted: the crops of augmented views get other colours, see `augmentation.tint`.
+    """
+    folder = paths.cache_dir("features") / store_key(images, affines, backbone, seed, tinted)
     arrays = _open_arrays(folder, len(images), backbone)
     done = _rows_done(folder)
     for start in range(done, len(images), batch):
         yield progress("computing diffusion features", start, len(images))
         rows = range(start, min(start + batch, len(images)))
-        maps = backbone.maps(
-            read_crops(images, affines, rows, backbone.recipe.image_size), [images.ids[i] for i in rows], seed
-        )
+        crops = read_crops(images, affines, rows, backbone.recipe.image_size, tinted)
+        maps = backbone.maps(crops, [images.ids[i] for i in rows], seed)
         for name, values in maps.items():
             arrays[name][rows.start : rows.stop] = values.cpu().numpy().astype(np.float16)
         _mark_rows(folder, arrays, rows.stop)
@@ -79,12 +89,16 @@ def iter_extract(
     return FeatureMaps(arrays, affines)
 
 
-def read_crops(images: ImageSet, affines: np.ndarray, rows: Sequence[int] | range, size: int) -> torch.Tensor:
+def read_crops(
+    images: ImageSet, affines: np.ndarray, rows: Sequence[int] | range, size: int, tinted: bool = False
+) -> torch.Tensor:
     """Crops of the pictures in `rows` as a torch tensor (B, 3, size, size) in -1...1."""
     import torch
 
-    crops = np.stack([read_crop(images.paths[i], affines[i], size) for i in rows])
-    return torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 127.5 - 1
+    crops = [read_crop(images.paths[i], affines[i], size) for i in rows]
+    if tinted:
+        crops = [tint(crop, images.ids[i]) for crop, i in zip(crops, rows, strict=True)]
+    return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def _open_arrays(folder: Path, count: int, backbone: Backbone) -> dict[str, np.ndarray]:
