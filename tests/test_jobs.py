@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from uld_explorer.events import Event, Stage, progress
-from uld_explorer.jobs import LIMIT, Jobs
+from uld_explorer.jobs import LIMIT, OWN_LIMIT, Jobs
 from uld_explorer.runs import Run, create_run, delete_run
 from uld_explorer.types import UserError
 
@@ -167,7 +167,7 @@ def test_a_waiting_run_says_so(jobs: Jobs, run: Run, tmp_path: Path) -> None:
 
 
 def test_too_many_waiting_runs_are_refused_until_one_has_ended(jobs: Jobs, tmp_path: Path) -> None:
-    runs = [create_run(tmp_path) for _ in range(LIMIT + 1)]
+    runs = [create_run(tmp_path / str(person)) for person in range(LIMIT + 1)]
     stages = [Gated(run, 1) for run in runs]
     for run, stage in zip(runs[:LIMIT], stages[:LIMIT], strict=True):
         jobs.start(run, stage)
@@ -192,3 +192,19 @@ def test_a_run_deleted_meanwhile_stays_deleted(jobs: Jobs, run: Run) -> None:
     stage.go(1)
     wait_for(lambda: not jobs.running(run))
     assert not run.folder.exists()
+
+
+def test_one_person_cannot_take_all_places(jobs: Jobs, tmp_path: Path) -> None:
+    mine = [create_run(tmp_path / "me") for _ in range(OWN_LIMIT + 1)]
+    stages = [Gated(run, 1) for run in mine]
+    for run, stage in zip(mine[:OWN_LIMIT], stages[:OWN_LIMIT], strict=True):
+        jobs.start(run, stage)
+    with pytest.raises(UserError, match=f"{OWN_LIMIT} runs of yours are waiting"):
+        jobs.start(mine[-1], stages[-1])
+    other = create_run(tmp_path / "somebody")
+    theirs = Gated(other, 1)
+    jobs.start(other, theirs)
+    for stage in (*stages[:OWN_LIMIT], theirs):
+        stage.go(1)
+    for run in (*mine[:OWN_LIMIT], other):
+        assert finish(jobs, run)[-1].kind == "done"

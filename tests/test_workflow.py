@@ -264,6 +264,16 @@ def test_an_unknown_baseline_is_refused_before_anything_is_computed(colours: Pat
     assert run.pictures() is None
 
 
+def test_a_protocol_that_the_annotations_cannot_serve_is_refused_before_anything_is_computed(
+    colours: Path, images: ImageSet
+) -> None:
+    run = create_run(colours / "protocol")
+    eyeless = replace(images, annotations=replace(images.annotations, iod=None)) if images.annotations else images
+    with pytest.raises(UserError, match="which two points are the eyes"):
+        drain(workflow.iter_discover(eyeless, "zeroshot", settings(), run, protocol=get_protocol("mafl5")))
+    assert run.pictures() is None
+
+
 def test_one_annotated_picture_does_not_spoil_the_run(colours: Path, images: ImageSet) -> None:
     assert images.annotations is not None
     visibility = np.zeros((COUNT, 3), np.uint8)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from uld_explorer.events import Event, Stage
@@ -17,6 +18,8 @@ from uld_explorer.types import UserError
 log = logging.getLogger(__name__)
 LIMIT = 8
 """Runs that may be waiting or running at once."""
+OWN_LIMIT = 3
+"""Of these, how many may lie in one folder, which is one person's: nobody can take all places."""
 
 
 class Jobs:
@@ -31,11 +34,13 @@ class Jobs:
         """Begin a run in the background; `make_stage` is called when its turn has come.
 
         Raises:
-            UserError: too many runs are waiting.
+            UserError: too many runs are waiting, in all or of this person.
         """
         with self._guard:
             if len(self._cancelled) >= LIMIT:
                 raise UserError(f"{LIMIT} runs are waiting already: try again when one has finished.")
+            if sum(Path(folder).parent == run.folder.parent for folder in self._cancelled) >= OWN_LIMIT:
+                raise UserError(f"{OWN_LIMIT} runs of yours are waiting already: stop one, or let one finish.")
             self._cancelled[str(run.folder)] = threading.Event()
         run.append(Event("progress", "waiting for its turn"))
         threading.Thread(target=self._drive, args=(run, make_stage), daemon=True).start()

@@ -14,7 +14,7 @@ import numpy as np
 
 from uld_explorer.analysis import consistency as consistency_figures
 from uld_explorer.analysis.projection import pca_map, umap_map
-from uld_explorer.analysis.protocols import PROTOCOLS, Protocol
+from uld_explorer.analysis.protocols import PROTOCOLS, Protocol, normaliser
 from uld_explorer.analysis.report import build_report
 from uld_explorer.analysis.report_file import load_report, save_report
 from uld_explorer.data.regions import view_regions
@@ -65,6 +65,7 @@ def iter_discover(
         UserError: too few pictures, a region or backbone that cannot be had, unknown baselines.
     """
     _check(images, baselines)
+    check_protocol(protocol, images, evaluate_on)
     started = time.time()
     run.update_info(method=method, source=images.label, images=len(images), skipped=len(images.skipped))
     write_json(run.folder / "settings.json", settings.to_json())
@@ -97,6 +98,14 @@ def check_baselines(baselines: Sequence[str]) -> None:
     unknown = [name for name in baselines if name not in BASELINES]
     if unknown:
         raise UserError(f"There is no baseline '{unknown[0]}': use {', '.join(BASELINES)}.")
+
+
+def check_protocol(protocol: Protocol | None, *sets: ImageSet | None) -> None:
+    """Raises UserError where annotations lack what the protocol divides by: better now than at the end."""
+    for images in sets:
+        annotations = None if images is None else images.annotations
+        if protocol is not None and annotations is not None and annotations.annotated.any():
+            normaliser(annotations, protocol.normaliser)
 
 
 def discover(

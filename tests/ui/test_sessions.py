@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -141,3 +143,19 @@ def test_another_server_has_another_key(data_dir: Path, tmp_path: Path, monkeypa
     key = sessions.browser_secret()
     monkeypatch.setenv("ULD_DATA_DIR", str(tmp_path / "elsewhere"))
     assert sessions.browser_secret() != key
+
+
+def test_what_visitors_left_long_ago_is_removed_and_nothing_else(data_dir: Path) -> None:
+    day = 86_400
+    old, fresh = create_run(sessions.visitor_dir(ME)), create_run(sessions.visitor_dir(OTHER))
+    stranger = data_dir / "visitors" / "notes"
+    stranger.mkdir()
+    for folder in (old.folder, stranger):
+        os.utime(folder, (time.time() - 5 * day,) * 2)
+    assert sessions.forget_visitors(3 * day) == 1
+    assert not old.folder.exists() and fresh.folder.exists() and stranger.exists()
+    assert sessions.forget_visitors(3 * day) == 0
+
+
+def test_there_is_nothing_to_forget_before_the_first_visitor(data_dir: Path) -> None:
+    assert sessions.forget_visitors(0.0) == 0

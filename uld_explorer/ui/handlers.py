@@ -26,6 +26,8 @@ DEMO_SOURCES = {"faces": "demo:faces", "heads": "demo:heads:200:0"}
 TITLES = {"faces": "Demo faces", "heads": "Demo heads"}
 SPACE_LIMIT = 500
 """Pictures a visitor may use where many share one machine."""
+SPACE_DAYS = 3
+"""Days after their last run that a visitor's runs are kept there."""
 ANNOTATION_SUFFIXES = (".json", ".csv")
 
 
@@ -124,6 +126,8 @@ def start(
 ) -> tuple[Kept, Opened]:
     """Begin a discovery in the background and open its run."""
     token = sessions.token_of(memory)
+    if on_space():
+        sessions.forget_visitors(SPACE_DAYS * 86_400)
     try:
         settings = settings_from("zeroshot", names, values)
         source_of(kind, files)

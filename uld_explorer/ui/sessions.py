@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import secrets
+import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +34,20 @@ def token_of(memory: object) -> str:
 def visitor_dir(token: str) -> Path:
     """The folder of a visitor's runs. It is there once they have started one, not for everybody who looks."""
     return paths.data_root() / "visitors" / valid_token(token)
+
+
+def forget_visitors(older_than: float) -> int:
+    """Remove what visitors left who have started no run for `older_than` seconds; how many there were.
+
+    For machines that strangers share: their pictures should not lie there for ever.
+    """
+    parent, gone = paths.data_root() / "visitors", 0
+    for folder in parent.iterdir() if parent.is_dir() else ():
+        last = max((run.folder.stat().st_mtime for run in list_runs(folder)), default=folder.stat().st_mtime)
+        if _TOKEN.fullmatch(folder.name) and time.time() - last > older_than:
+            shutil.rmtree(folder, ignore_errors=True)
+            gone += 1
+    return gone
 
 
 def find_run(token: str, run_id: str | None) -> Run:
