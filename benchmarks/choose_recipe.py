@@ -1,4 +1,4 @@
-"""Which up-blocks, timesteps, picture size and context should the bundled recipe use?
+"""Which up-blocks, timesteps, picture size, context and clusters should be used with the bundled backbone?
 
     python -m benchmarks.choose_recipe
 
@@ -24,16 +24,18 @@ def main() -> None:
     parser.add_argument("--blocks", nargs="+", default=["0", "1", "0,1", "0,1,2"])
     parser.add_argument("--timesteps", nargs="+", default=["20", "100", "250"])
     parser.add_argument("--sizes", nargs="+", type=int, default=[64])
-    parser.add_argument("--contexts", nargs="+", type=float, default=[0.5])
+    parser.add_argument("--contexts", nargs="+", type=float, default=[0.0])
+    parser.add_argument("--whitenings", nargs="+", type=float, default=[ZeroShotSettings().whitening])
+    parser.add_argument("--oversegments", nargs="+", type=int, default=[ZeroShotSettings().oversegment])
     parser.add_argument("--count", type=int, default=200)
     args = parser.parse_args()
     train = workflow.open_images(f"demo:heads:{args.count}:2")
     test = workflow.open_images(f"demo:heads:{args.count}:3")
-    print("blocks  t    size  context  forward  backward  found %  forward / mean shape")
-    for blocks, t, size, context in itertools.product(args.blocks, args.timesteps, args.sizes, args.contexts):
-        settings = ZeroShotSettings(
-            roi="annotations", blocks=blocks, timesteps=t, image_size=size, context=context, restarts=3
-        )
+    names = ("blocks", "timesteps", "image_size", "context", "whitening", "oversegment")
+    lists = (args.blocks, args.timesteps, args.sizes, args.contexts, args.whitenings, args.oversegments)
+    print(*names, "forward", "backward", "found %", "forward / mean shape", sep=" | ")
+    for values in itertools.product(*lists):
+        settings = ZeroShotSettings(roi="annotations", restarts=3, **dict(zip(names, values, strict=True)))
         backbone = drain(iter_load_backbone(settings))
         detector, found = drain(iter_fit_detector(train, "zeroshot", settings, backbone))
         other = drain(detector.iter_predict(test, backbone=backbone))
@@ -42,11 +44,8 @@ def main() -> None:
             found.landmarks, train.annotations, train.sizes, other.landmarks, test.annotations, test.sizes
         ).figures
         forward, shape = figures["forward_nme"] or 0.0, figures["mean_shape_nme"] or 1.0
-        print(
-            f"{blocks:7} {t:4} {size:4} {context:8g} {forward:8.2f} {figures['backward_nme'] or 0:9.2f}"
-            f" {figures['detection_rate'] or 0:8.1f} {forward / shape:8.3f}",
-            flush=True,
-        )
+        errors = f"{forward:.2f} | {figures['backward_nme']:.2f} | {figures['detection_rate']:.1f}"
+        print(*values, errors, f"{forward / shape:.3f}", sep=" | ", flush=True)
 
 
 if __name__ == "__main__":

@@ -140,7 +140,7 @@ def test_nothing_is_cancelled_that_does_not_run_here(jobs: Jobs, run: Run) -> No
 
 
 def test_one_computes_at_a_time(jobs: Jobs, tmp_path: Path) -> None:
-    runs, busy, most = [create_run(tmp_path) for _ in range(4)], [0], [0]
+    runs, busy, most = [create_run(tmp_path / str(person)) for person in range(4)], [0], [0]
 
     def stage() -> Stage[None]:
         busy[0] += 1

@@ -17,7 +17,7 @@ def test_every_recipe_is_complete(name: str) -> None:
     recipe = resolve_recipe(name)
     assert recipe.name == name
     assert recipe.note and recipe.licence
-    assert recipe.image_size % 32 == 0
+    assert recipe.image_size % 16 == 0
     assert recipe.is_local == (name == "bundled")
     assert recipe.is_local or recipe.revision
     assert (recipe.unet_repo is None) == (recipe.unet_file is None) == (not recipe.clean)

@@ -121,9 +121,9 @@ _TABLE = (
         name="bundled",
         repo=f"{IN_ASSETS}backbone",
         kind="pixel",
-        image_size=64,
-        # Measured (benchmarks/choose_recipe.py, table in docs/results.md): little noise and the coarse blocks are best.
-        blocks=(0, 1),
+        image_size=80,
+        # Measured (benchmarks/choose_recipe.py, table in docs/results.md): little noise and the coarsest block are best.
+        blocks=(0,),
         timesteps=(20,),
         note="A small pixel-space U-Net that comes with the repository; needs no network and no GPU.",
         licence="that of this repository",

@@ -29,9 +29,9 @@ class ZeroShotSettings(RunSettings):
         0, "random pixels searched for exemplars, as in the paper; 0: every cell of the region", low=0, high=16384
     )
     components: int = setting(64, "principal components kept of every layer", low=2, high=1024)
-    whitening: float = setting(1.0, "0: components as they are, 1: all of the same variance", low=0.0, high=1.0)
+    whitening: float = setting(0.5, "0: components as they are, 1: all of the same variance", low=0.0, high=1.0)
     oversegment: int = setting(
-        4, "clusters per landmark, of which the best are kept; 1: K clusters, as in the paper", low=1, high=20
+        1, "clusters per landmark, of which the best are kept; 1: K clusters, as in the paper", low=1, high=20
     )
     iterations: int = setting(100, "iterations of K-means", low=1, high=1000)
     restarts: int = setting(10, "restarts of K-means, the best is kept", low=1, high=100)
