@@ -122,7 +122,7 @@ _TABLE = (
         repo=f"{IN_ASSETS}backbone",
         kind="pixel",
         image_size=80,
-        # Measured (benchmarks/choose_recipe.py, table in docs/results.md): little noise and the coarsest block are best.
+        # Measured (benchmarks/choose_recipe.py, docs/results.md): little noise and the coarsest block are best.
         blocks=(0,),
         timesteps=(20,),
         note="A small pixel-space U-Net that comes with the repository; needs no network and no GPU.",

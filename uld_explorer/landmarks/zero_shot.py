@@ -100,8 +100,8 @@ def choose_clusters(centroids: np.ndarray, landmarks: Landmarks, count: int) -> 
     Each next one has the greatest share of pictures x mean likeness of the exemplars x distance (1 - cosine) to the
     nearest one chosen before.
 
-    Differs from paper: it clusters into K at once. Clusters of a K-th of an object are wide, and the pixel nearest to
-    a wide cluster's centre moves about; a small cluster is one spot.
+    Differs from paper: only where `oversegment` is above 1. Clusters of a K-th of an object are wide, and with weak
+    features the pixel nearest to a wide cluster's centre moves about; a small cluster is one spot.
     """
     share = landmarks.present.mean(0)
     quality = share * np.where(share > 0, landmarks.score.sum(0) / np.maximum(landmarks.present.sum(0), 1), 0)
