@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from tools.training_pictures import SIZE, photometric
+from tools.training_pictures import SIZE, draw_mirror, draw_similarity, photometric, read_at
 
 TEMPERATURE = 0.05
 QUERIES = 96
@@ -64,12 +64,11 @@ class ViewPair:
 
 def draw_pair(images: torch.Tensor, rng: torch.Generator, low: float, high: float) -> ViewPair:
     """Two similarity crops of each picture (N, 3, S, S) uint8, both mirrored or neither, the second one bent."""
-    n = len(images)
-    mirror = torch.where(torch.rand(n, generator=rng) < 0.5, -1.0, 1.0)
-    one, two = (_similarity(n, rng, low, high, mirror) for _ in range(2))
-    bulge = _draw_bulge(n, rng)
+    mirror = draw_mirror(len(images), rng)
+    one, two = (draw_similarity(rng, (low, high), mirror, turn=0.3, shift=0.2) for _ in range(2))
+    bulge = _draw_bulge(len(images), rng)
     forward = torch.linalg.inv(_square(two)) @ _square(one)
-    views = [photometric(_crop(images, grid), rng) for grid in (_grid(one), _grid(two, bulge))]
+    views = [photometric(read_at(images, grid), rng) for grid in (_grid(one), _grid(two, bulge))]
     return ViewPair(views[0], views[1], forward[:, :2], bulge)
 
 
@@ -81,15 +80,6 @@ def join(pairs: list[ViewPair]) -> ViewPair:
 
     bulge = Bulge(*(torch.cat([getattr(pair.bulge, f) for pair in pairs]) for f in ("center", "radius", "shift")))
     return ViewPair(together("first"), together("second"), together("forward"), bulge)
-
-
-def _similarity(n: int, rng: torch.Generator, low: float, high: float, mirror: torch.Tensor) -> torch.Tensor:
-    """(N, 2, 3) from coordinates of the view to those of the picture, both -1...1."""
-    side = low + (high - low) * torch.rand(n, generator=rng)
-    angle = torch.randn(n, generator=rng) * 0.3
-    shift = (torch.rand(n, 2, generator=rng) - 0.5) * (0.2 + (1 - side).clamp(min=0)[:, None])
-    cos, sin = side * angle.cos(), side * angle.sin()
-    return torch.stack([mirror * cos, -sin, shift[:, 0], mirror * sin, cos, shift[:, 1]], 1).view(n, 2, 3)
 
 
 def _draw_bulge(n: int, rng: torch.Generator) -> Bulge:
@@ -110,10 +100,6 @@ def _grid(affine: torch.Tensor, bulge: Bulge | None = None) -> torch.Tensor:
     if bulge is not None:
         points = points + bulge.displacement(points)
     return (points @ affine[:, :, :2].mT + affine[:, None, :, 2]).view(-1, SIZE, SIZE, 2)
-
-
-def _crop(images: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
-    return F.grid_sample(images.float() / 127.5 - 1, grid, padding_mode="reflection", align_corners=False)
 
 
 # ---------------------------------------------------------------- the loss

@@ -46,16 +46,36 @@ def face_pool(folder: Path) -> torch.Tensor:
 
 def random_crops(images: torch.Tensor, rng: torch.Generator, low: float, high: float) -> torch.Tensor:
     """Similarity crops (B, 3, SIZE, SIZE) in -1...1: side low...high of the picture, turned, shifted, mirrored."""
-    n = len(images)
+    theta = draw_similarity(rng, (low, high), draw_mirror(len(images), rng), turn=0.25, shift=0.15)
+    return read_at(images, F.affine_grid(theta, [len(images), 3, SIZE, SIZE], align_corners=False))
+
+
+def draw_mirror(n: int, rng: torch.Generator) -> torch.Tensor:
+    """(N,) -1 for pictures to be mirrored, else 1."""
+    return torch.where(torch.rand(n, generator=rng) < 0.5, -1.0, 1.0)
+
+
+def draw_similarity(
+    rng: torch.Generator, sides: tuple[float, float], mirror: torch.Tensor, turn: float, shift: float
+) -> torch.Tensor:
+    """(N, 2, 3) from coordinates of a crop to those of its picture, both -1...1.
+
+    sides   the crop's side as a share of the picture's, uniform between these
+    mirror  (N,) 1 or -1
+    turn    radians, standard deviation
+    shift   in all, beyond what leaves a smaller crop inside the picture
+    """
+    n, (low, high) = len(mirror), sides
     side = low + (high - low) * torch.rand(n, generator=rng)
-    angle = torch.randn(n, generator=rng) * 0.25
-    shift = (torch.rand(n, 2, generator=rng) - 0.5) * (0.15 + (1 - side).clamp(min=0)[:, None])
-    mirror = torch.where(torch.rand(n, generator=rng) < 0.5, -1.0, 1.0)
+    angle = torch.randn(n, generator=rng) * turn
+    offset = (torch.rand(n, 2, generator=rng) - 0.5) * (shift + (1 - side).clamp(min=0)[:, None])
     cos, sin = side * angle.cos(), side * angle.sin()
-    theta = torch.stack([mirror * cos, -sin, shift[:, 0], mirror * sin, cos, shift[:, 1]], 1).view(n, 2, 3)
-    grid = F.affine_grid(theta, [n, 3, SIZE, SIZE], align_corners=False)
-    pictures = images.float() / 127.5 - 1
-    return F.grid_sample(pictures, grid, padding_mode="reflection", align_corners=False)
+    return torch.stack([mirror * cos, -sin, offset[:, 0], mirror * sin, cos, offset[:, 1]], 1).view(n, 2, 3)
+
+
+def read_at(images: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
+    """Pictures (N, 3, S, S) uint8 read at a grid (N, SIZE, SIZE, 2) of -1...1 coordinates, as -1...1."""
+    return F.grid_sample(images.float() / 127.5 - 1, grid, padding_mode="reflection", align_corners=False)
 
 
 def photometric(x: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
