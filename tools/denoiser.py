@@ -79,5 +79,20 @@ def sample(unet: Any, count: int, steps: int, seed: int) -> np.ndarray:
     x = torch.randn(count, 3 * PATCH**2, cells, cells, generator=torch.Generator().manual_seed(seed))
     for t in scheduler.timesteps:
         x = scheduler.step(unet(x, t).sample, t, x).prev_sample
-    pixels = F.pixel_shuffle(x, PATCH).clamp(-1, 1).permute(0, 2, 3, 1)
+    return to_pixels(x)
+
+
+@torch.no_grad()
+def guesses(unet: Any, x: torch.Tensor, t: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Patches (N, 12, cells, cells) with noise of timestep t, and the clean pictures guessed from them in one step."""
+    alpha = build_scheduler().alphas_cumprod[t]
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(seed))
+    noisy = alpha.sqrt() * x + (1 - alpha).sqrt() * noise
+    clean = alpha.sqrt() * noisy - (1 - alpha).sqrt() * unet(noisy, torch.tensor(t)).sample
+    return to_pixels(noisy), to_pixels(clean)
+
+
+def to_pixels(patches: torch.Tensor) -> np.ndarray:
+    """(N, SIZE, SIZE, 3) uint8 of patches (N, 12, cells, cells) in -1...1."""
+    pixels = F.pixel_shuffle(patches, PATCH).clamp(-1, 1).permute(0, 2, 3, 1)
     return ((pixels.numpy() + 1) * 127.5).astype(np.uint8)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,16 +27,18 @@ import torch.nn.functional as F  # noqa: N812
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from tools.agreement import ViewPair, draw_pair, draw_partners, draw_queries, exchange_loss, join
-from tools.denoiser import build_scheduler, build_unet, noise_levels, sample, spread, velocity_error
-from tools.training_pictures import PATCH, SIZE, draw_batch, face_pool, head_pool
+from tools.agreement import ViewPair, draw_pair, draw_partners, draw_queries, exchange_loss
+from tools.denoiser import build_scheduler, build_unet, guesses, noise_levels, sample, spread, velocity_error
+from tools.training_pictures import PATCH, SIZE, draw_batch, face_pool
+from tools.turned_heads import Pool, Surface, head_pool
 
 HELD_OUT = 64
 VIEW_STEPS = 150
 """Views that must agree are almost clean, as are the pictures that features are taken from: timesteps below this."""
-SINGLES, PAIRS = 8, 10
-"""Pictures that are only denoised, and pairs of views, in a step with agreement."""
-VIEW_RANGES = ((0.45, 1.05), (0.36, 1.0))
+SINGLES, PAIRS = 4, (10, 4)
+"""Pictures that are only denoised, and pairs of views of heads and of faces, in a step with agreement."""
+HEAD_VIEWS = 3
+VIEW_RANGES = ((0.55, 1.1), (0.36, 1.0))
 """Side of the views as a share of the picture's, of heads and of faces."""
 
 
@@ -60,12 +63,12 @@ class Trainer:
         if (out / "state.json").exists():
             self._restore()
 
-    def update(self, x: torch.Tensor, rng: torch.Generator, pair: ViewPair | None = None) -> list[float]:
-        """One optimiser step on patches x, and on a pair of views: its losses, denoising first."""
+    def update(self, x: torch.Tensor, rng: torch.Generator, pairs: list[ViewPair] | None = None) -> list[float]:
+        """One optimiser step on patches x, and on pairs of views: its losses, denoising first."""
         t = torch.randint(0, 1000, (len(x),), generator=rng)
         alpha = noise_levels(t, self.scheduler, rng)
-        if pair is not None:
-            views = F.pixel_unshuffle(torch.cat([pair.first, pair.second]), PATCH)
+        if pairs:
+            views = F.pixel_unshuffle(torch.cat([p.first for p in pairs] + [p.second for p in pairs]), PATCH)
             low = torch.randint(0, VIEW_STEPS, (len(views),), generator=rng)
             x, t = torch.cat([views, x]), torch.cat([low, t])
             alpha = torch.cat([spread(self.scheduler.alphas_cumprod[low], alpha), alpha])
@@ -74,20 +77,21 @@ class Trainer:
         # Weighted by 1 - alpha, the error is that of the denoised picture: structure counts, fine grain hardly.
         error = velocity_error(self.unet, x, t, noise, alpha) * (1 - alpha).clamp(min=0.03)
         losses = [error.mean()]
-        if pair is not None:
-            losses += self._disagreement(pair, rng)
-        self._descend(losses[0] if pair is None else 6 * losses[0] + sum(losses[1:]))
+        if pairs:
+            losses += self._disagreement(pairs, rng)
+        self._descend(6 * losses[0] + sum(losses[1:]) if pairs else losses[0])
         return [float(loss.detach()) for loss in losses]
 
-    def _disagreement(self, pair: ViewPair, rng: torch.Generator) -> list[torch.Tensor]:
+    def _disagreement(self, pairs: list[ViewPair], rng: torch.Generator) -> list[torch.Tensor]:
         """The exchange loss of up-blocks 0 and 1, from the features of the last forward pass."""
-        partner = draw_partners([PAIRS // 2, PAIRS // 2], self.step)
+        partner = draw_partners(pairs, self.step % 3 == 2, rng)
+        first = torch.cat([pair.first for pair in pairs])
         losses = []
         for block in (0, 1):
-            maps = self.features[block][: 2 * len(pair.first)].cpu()
-            queries = draw_queries(pair.first, maps.shape[-1], rng)
-            direct, exchanged = exchange_loss(maps, pair, partner, queries)
-            losses.append(0.3 * direct + 0.7 * exchanged)
+            maps = self.features[block][: 2 * len(first)].cpu()
+            queries = draw_queries(first, maps.shape[-1], rng)
+            direct, exchanged = exchange_loss(maps, pairs, partner, queries)
+            losses.append(0.5 * direct + 0.3 * exchanged)
         return losses
 
     def _descend(self, loss: torch.Tensor) -> None:
@@ -152,10 +156,19 @@ class Trainer:
         self.optimiser.load_state_dict({"state": state, "param_groups": groups})
 
 
-def draw_views(pools: list[torch.Tensor], rng: torch.Generator) -> ViewPair:
-    """Pairs of views, one half from each pool."""
-    rows = [torch.randint(len(images), (PAIRS // len(pools),), generator=rng) for images in pools]
-    return join([draw_pair(p[r], rng, low, high) for p, r, (low, high) in zip(pools, rows, VIEW_RANGES, strict=True)])
+def draw_views(pools: Sequence[Pool], rng: torch.Generator, widest: float) -> list[ViewPair]:
+    """Pairs of views from each pool, heads turned by at most `widest` radians of yaw."""
+    drawn = zip(pools, PAIRS, VIEW_RANGES, strict=True)
+    return [draw_pair(pool, n, rng, sides, widest) for pool, n, sides in drawn]
+
+
+def widest_turn(steps: int) -> float:
+    """Radians between two views of a head, after so many steps with agreement.
+
+    Wider and wider: across a wide turn, features that only know where in the outline they are find nothing, and
+    learn nothing from it; across a small one they are nearly right, and mend.
+    """
+    return 0.8 + 0.8 * min(1.0, steps / 4000)
 
 
 def _agreement(recent: list[list[float]]) -> list[float]:
@@ -164,13 +177,22 @@ def _agreement(recent: list[list[float]]) -> list[float]:
     return [float(v) for v in np.mean(pairs, 0)] if pairs else []
 
 
-def train(args: argparse.Namespace) -> Trainer:
-    """Train until --minutes of this call or --steps in all are over; checkpoint every two minutes."""
+def open_pools(args: argparse.Namespace) -> list[Pool]:
+    """Rendered heads in several views, and photographs."""
+    faces = face_pool(args.faces)
+    return [head_pool(args.heads, HEAD_VIEWS, args.out, args.workers), Pool(faces, Surface.flat(len(faces)), 1)]
+
+
+def train(args: argparse.Namespace) -> tuple[Trainer, torch.Tensor]:
+    """Train until --minutes of this call or --steps in all are over; checkpoint every two minutes.
+
+    Returns the trainer and the patches that were held out, half heads and half photographs.
+    """
     args.out.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(args.out, torch.device(args.device), args.rate)
-    pools = [head_pool(args.heads, args.out, args.workers), face_pool(args.faces)]
-    held = draw_batch([pool[-HELD_OUT:] for pool in pools], 2 * HELD_OUT, torch.Generator().manual_seed(2))
-    pools = [pool[:-HELD_OUT] for pool in pools]
+    pools, kept = zip(*(pool.split(HELD_OUT) for pool in open_pools(args)), strict=True)
+    images = [pool.images for pool in pools]
+    held = draw_batch([pool.images for pool in kept], 2 * HELD_OUT, torch.Generator().manual_seed(2))
     start = last = time.time()
     before, recent = trainer.seconds, []
     while time.time() - start < args.minutes * 60 and trainer.step < args.steps:
@@ -179,9 +201,10 @@ def train(args: argparse.Namespace) -> Trainer:
             left = 1 - (time.time() - start) / (args.minutes * 60)
             trainer.rate = args.rate * min(1.0, max(0.03, 2 * left))
         if trainer.step < args.alone:
-            recent.append(trainer.update(draw_batch(pools, args.batch, rng), rng))
+            recent.append(trainer.update(draw_batch(images, args.batch, rng), rng))
         else:
-            recent.append(trainer.update(draw_batch(pools, SINGLES, rng), rng, draw_views(pools, rng)))
+            views = draw_views(pools, rng, widest_turn(trainer.step - args.alone))
+            recent.append(trainer.update(draw_batch(images, SINGLES, rng), rng, views))
         if trainer.step % 250 == 0:
             trainer.curve.append(
                 [trainer.step, float(np.mean([r[0] for r in recent])), *trainer.held_out(held), *_agreement(recent)]
@@ -193,17 +216,18 @@ def train(args: argparse.Namespace) -> Trainer:
             trainer.save()
     trainer.seconds = before + time.time() - start
     trainer.save()
-    return trainer
+    return trainer, held
 
 
-def export(trainer: Trainer, folder: Path) -> None:
-    """Write the average as float16 safetensors in diffusers format, with the curve and a sheet of samples."""
+def export(trainer: Trainer, folder: Path, held: torch.Tensor) -> None:
+    """Write the average as float16 safetensors in diffusers format, with the curve, samples, and guesses on `held`."""
     unet = build_unet()
     unet.load_state_dict({k: v.cpu() for k, v in trainer.average.items()})
     unet.eval()
-    sheet = sample(unet, 16, 50, seed=0).reshape(2, 8, SIZE, SIZE, 3).transpose(0, 2, 1, 3, 4)
     folder.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(sheet.reshape(2 * SIZE, 8 * SIZE, 3)).save(folder / "samples.jpg", quality=88)
+    save_sheet(sample(unet, 16, 50, seed=0), 8, folder / "samples.jpg")
+    pairs = [np.stack(guesses(unet, held, t, seed=4), 1) for t in (200, 500)]
+    save_sheet(np.concatenate(pairs).reshape(-1, SIZE, SIZE, 3), 2 * len(held), folder / "denoised.jpg")
     unet.to(torch.float16).save_pretrained(folder / "unet", safe_serialization=True, max_shard_size="8MB")
     trainer.scheduler.save_pretrained(folder / "scheduler")
     index = {
@@ -217,12 +241,18 @@ def export(trainer: Trainer, folder: Path) -> None:
     (folder / "training.json").write_text(json.dumps(record) + "\n")
 
 
+def save_sheet(pictures: np.ndarray, columns: int, path: Path) -> None:
+    """Pictures (N, SIZE, SIZE, 3) uint8 in rows of so many, as a JPEG."""
+    rows = pictures.reshape(-1, columns, SIZE, SIZE, 3).transpose(0, 2, 1, 3, 4)
+    Image.fromarray(rows.reshape(-1, columns * SIZE, 3)).save(path, quality=88)
+
+
 def main() -> None:
     """Parse the command line, train, export."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", type=Path, required=True, help="folder with ZIP files of photographs")
     parser.add_argument("--out", type=Path, default=Path("runs/backbone"), help="checkpoints and rendered heads")
-    parser.add_argument("--heads", type=int, default=6000, help="rendered heads in the training pool")
+    parser.add_argument("--heads", type=int, default=2600, help="rendered heads to train on, each in three views")
     parser.add_argument("--minutes", type=float, default=120, help="how long this call trains")
     parser.add_argument("--steps", type=int, default=10**9, help="stop at this step")
     parser.add_argument("--batch", type=int, default=32)
@@ -235,9 +265,9 @@ def main() -> None:
     parser.add_argument("--export", type=Path, help="folder to write the finished backbone to")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    trainer = train(args)
+    trainer, held = train(args)
     if args.export:
-        export(trainer, args.export)
+        export(trainer, args.export, torch.cat([held[:4], held[-4:]]))
 
 
 if __name__ == "__main__":

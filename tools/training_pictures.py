@@ -1,10 +1,9 @@
-"""Pictures to train the bundled backbone on: rendered heads and photographs, cropped, turned, mirrored and tinted."""
+"""Pictures to train the bundled backbone on: photographs, and pictures cropped, turned, mirrored and tinted."""
 
 from __future__ import annotations
 
 import io
 import zipfile
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,25 +11,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from PIL import Image
 
-from uld_explorer.data.heads.scene import render_head
-
 SIZE, PATCH, SOURCE = 64, 2, 144
 """Side of a training picture, of its patches, and of the pictures it is cropped from, in pixels."""
-HEAD_SEED = 7_000_001
-"""Rendered training heads come from this series; `demo:heads` seeds are small numbers, so the two never meet."""
-
-
-def _render(index: int) -> np.ndarray:
-    return render_head(HEAD_SEED, index, SOURCE).image
-
-
-def head_pool(count: int, cache: Path, workers: int) -> torch.Tensor:
-    """(count, 3, SOURCE, SOURCE) uint8 rendered heads, kept in `cache`."""
-    file = cache / f"heads_{count}_{SOURCE}.npy"
-    if not file.exists():
-        with ProcessPoolExecutor(workers) as pool:
-            np.save(file, np.stack(list(pool.map(_render, range(count), chunksize=50))))
-    return torch.from_numpy(np.load(file)).permute(0, 3, 1, 2)
 
 
 def face_pool(folder: Path) -> torch.Tensor:

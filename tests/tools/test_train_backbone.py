@@ -11,6 +11,7 @@ import torch
 from tools.denoiser import build_scheduler, noise_levels
 from tools.train_backbone import Trainer, draw_views, export
 from tools.training_pictures import PATCH, SIZE, draw_batch, random_crops
+from tools.turned_heads import Pool, Surface
 
 CELLS = SIZE // PATCH
 
@@ -28,9 +29,9 @@ def patches(count: int) -> torch.Tensor:
 def test_every_weight_gets_a_gradient(trainer: Trainer, with_views: bool) -> None:
     """A compiler once cut all but the sharpest block out of the backward pass, and the loss still fell."""
     rng = torch.Generator().manual_seed(0)
-    pools = [torch.randint(0, 255, (6, 3, 80, 80), dtype=torch.uint8, generator=rng) for _ in range(2)]
-    pair = draw_views(pools, rng) if with_views else None
-    losses = trainer.update(patches(2), rng, pair)
+    pictures = [torch.randint(0, 255, (6, 3, 80, 80), dtype=torch.uint8, generator=rng) for _ in range(2)]
+    pairs = draw_views([Pool(p, Surface.flat(6), 3) for p in pictures], rng, 1.0) if with_views else None
+    losses = trainer.update(patches(2), rng, pairs)
     assert len(losses) == (3 if with_views else 1) and np.isfinite(losses).all()
     # The bias of an attention's keys shifts all its scores alike: its gradient is truly zero.
     silent = [
@@ -90,7 +91,8 @@ def test_the_export_is_a_diffusers_folder_of_safetensors(trainer: Trainer, tmp_p
     from diffusers import UNet2DModel
 
     out = tmp_path / "exported"
-    export(trainer, out)
+    export(trainer, out, patches(2))
+    assert all((out / name).stat().st_size > 1000 for name in ("samples.jpg", "denoised.jpg"))
     assert not list(out.rglob("*.bin")) and list(out.rglob("*.safetensors"))
     read = UNet2DModel.from_pretrained(out / "unet")
     name, value = next(iter(trainer.average.items()))

@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from uld_explorer.data.heads.anatomy import POINTS, sample_head, turn
-from uld_explorer.data.heads.scene import RenderedHead, render_head
+from uld_explorer.data.heads.scene import RenderedHead, render_head, render_view
 
 AT = {name: i for i, name in enumerate(POINTS)}
 render = cache(render_head)
@@ -139,3 +139,25 @@ def test_yaws_cover_the_whole_range_evenly() -> None:
     rendered = [render(0, i, 32).yaw for i in range(5)]
     np.testing.assert_array_equal(rendered, yaws(0, 5))
     assert abs(render_head(0, 0, 32, max_yaw=30).yaw) == pytest.approx(abs(rendered[0]) / 3)
+
+
+def test_views_show_one_person_from_different_sides() -> None:
+    views = [render_view(5, 2, view, 48) for view in range(4)]
+    assert len({view.image.tobytes() for view in views}) == 4
+    again = render_view(5, 2, 3, 48)
+    np.testing.assert_array_equal(again.image, views[3].image)
+    np.testing.assert_array_equal(again.depth, views[3].depth)
+    for view in views:
+        np.testing.assert_allclose(view.camera.rotation @ view.camera.rotation.T, np.eye(3), atol=1e-12)
+
+
+def test_depth_and_camera_give_back_the_tip_of_the_nose() -> None:
+    """Where a nose points at the camera, the surface at its place is the nose's."""
+    near = 0
+    for view in range(12):
+        shot = render_view(5, 1, view, 96)
+        tip = shot.camera.rotation @ sample_head(np.random.default_rng([5, 1])).points["nose_tip"]
+        x, y = (shot.camera.origin + shot.camera.scale * tip[:2] * np.array([1, -1])).astype(int)
+        near += bool(abs(shot.depth[y, x] - tip[2]) < 0.08)
+    assert near >= 8
+    assert np.isneginf(shot.depth[0, 0])

@@ -30,31 +30,67 @@ class RenderedHead:
     roll: float
 
 
+@dataclass(frozen=True)
+class Camera:
+    """Weak perspective. rotation (3, 3) from head to camera space; scale pixels a head unit; origin (2,) pixels."""
+
+    rotation: np.ndarray
+    scale: float
+    origin: np.ndarray
+
+
+@dataclass(frozen=True)
+class RenderedView:
+    """A picture of a head whose surface is known, for whoever follows it from one view to the next.
+
+    image (S, S, 3) uint8; depth (S, S) head units towards the viewer, -inf at the background; camera.
+    """
+
+    image: np.ndarray
+    depth: np.ndarray
+    camera: Camera
+
+
 def render_head(seed: int, index: int, size: int = 128, max_yaw: float = 90.0) -> RenderedHead:
     """Head number `index` of the endless series `seed`; the same at every `size` (pixels, >= 16).
 
     Yaw is uniform in -max_yaw...max_yaw, pitch and roll are normal with 12 and 10 degrees.
     """
     rng = np.random.default_rng([seed, index])
-    yaw, pitch, roll = rng.uniform(-max_yaw, max_yaw), rng.normal(0, 12), rng.normal(0, 10)
-    rotation = turn(yaw, pitch, roll)
+    yaw, pitch, roll = _draw_pose(rng, max_yaw)
     head = sample_head(rng)
-    scale = size * rng.uniform(0.29, 0.37)
-    origin = size * (0.5 + rng.uniform(-0.07, 0.07, 2))
-    occluder = _occluder(rng, rotation) if rng.random() < 0.15 else []
-    canvas = _trace(head.parts + occluder, rotation, scale, origin, size)
-    xy, visible = _project(head, rotation, scale, origin, canvas, size)
+    canvas, camera = _expose(head, turn(yaw, pitch, roll), rng, size)
+    xy, visible = _project(head, camera, canvas, size)
     image = _develop(canvas, rng, size)
     return RenderedHead(image, xy, visible, _box(xy), yaw, pitch, roll)
 
 
-def _trace(parts: list[Primitive], rotation: np.ndarray, scale: float, origin: np.ndarray, size: int) -> Canvas:
+def render_view(seed: int, index: int, view: int, size: int = 128, max_yaw: float = 90.0) -> RenderedView:
+    """View number `view` of one head: the same person and expression, another pose, light and background."""
+    head = sample_head(np.random.default_rng([seed, index]))
+    rng = np.random.default_rng([seed, index, view])
+    canvas, camera = _expose(head, turn(*_draw_pose(rng, max_yaw)), rng, size)
+    return RenderedView(_develop(canvas, rng, size), canvas.depth[::2, ::2].copy(), camera)
+
+
+def _draw_pose(rng: np.random.Generator, max_yaw: float) -> tuple[float, float, float]:
+    return rng.uniform(-max_yaw, max_yaw), rng.normal(0, 12), rng.normal(0, 10)
+
+
+def _expose(head: Head, rotation: np.ndarray, rng: np.random.Generator, size: int) -> tuple[Canvas, Camera]:
+    """The head's geometry before a camera of random place and distance, at times with something in the way."""
+    camera = Camera(rotation, size * rng.uniform(0.29, 0.37), size * (0.5 + rng.uniform(-0.07, 0.07, 2)))
+    occluder = _occluder(rng, rotation) if rng.random() < 0.15 else []
+    return _trace(head.parts + occluder, camera, size), camera
+
+
+def _trace(parts: list[Primitive], camera: Camera, size: int) -> Canvas:
     """Geometry at twice the size, which `_develop` averages down: smooth edges."""
     grid = (np.arange(2 * size) + 0.5) / 2
-    canvas = Canvas.empty((grid - origin[0]) / scale, -(grid - origin[1]) / scale)
+    canvas = Canvas.empty((grid - camera.origin[0]) / camera.scale, -(grid - camera.origin[1]) / camera.scale)
     for part in parts:
-        draw(part, rotation, canvas)
-    soften(canvas, sigma=0.035 * scale * 2)
+        draw(part, camera.rotation, canvas)
+    soften(canvas, sigma=0.035 * camera.scale * 2)
     return canvas
 
 
@@ -101,16 +137,14 @@ def _occluder(rng: np.random.Generator, rotation: np.ndarray) -> list[Primitive]
     return [Ellipsoid(to_head @ f, shape, skin, to_head @ lean, smooth=True) for f in fingers]
 
 
-def _project(
-    head: Head, rotation: np.ndarray, scale: float, origin: np.ndarray, canvas: Canvas, size: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _project(head: Head, camera: Camera, canvas: Canvas, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Picture positions (P, 2) and visibility (P,): in the picture and not behind the drawn surface."""
-    camera = np.stack([head.points[name] for name in POINTS]) @ rotation.T
-    xy = origin + scale * camera[:, :2] * np.array([1, -1])
+    points = np.stack([head.points[name] for name in POINTS]) @ camera.rotation.T
+    xy = camera.origin + camera.scale * points[:, :2] * np.array([1, -1])
     cell = np.clip((xy * 2).astype(int), 0, 2 * size - 1)
     surface = canvas.depth[cell[:, 1], cell[:, 0]]
     inside = ((xy >= 0) & (xy < size)).all(1)
-    return xy, inside & (camera[:, 2] > surface - VISIBLE_TOLERANCE)
+    return xy, inside & (points[:, 2] > surface - VISIBLE_TOLERANCE)
 
 
 def _box(xy: np.ndarray) -> np.ndarray:
