@@ -339,3 +339,8 @@ def test_the_program_prints_json_last_and_nothing_but_its_own_words(desk: Desk) 
     assert done.returncode == 0, done.stderr
     assert list(json.loads(done.stdout.splitlines()[-1])) == SUMMARY
     assert done.stderr.splitlines() == ["skipped broken.png: not a picture"]
+
+
+def test_a_flag_of_another_method_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["discover", "demo:faces", "--rounds", "7"]) == 2
+    assert "--rounds is a setting of --method duld; zeroshot does not have it" in capsys.readouterr().err

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import sys
 import time
@@ -128,7 +129,10 @@ def _discover_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--protocol", default="box", help="evaluation protocol (default: box)")
     parser.add_argument("--limit", type=int, help="use only the first N pictures")
     parser.add_argument("--out", type=Path, help="folder for the run (default: a new one in the data folder)")
-    add_flags(parser, METHODS["zeroshot"].settings)
+    known: list[str] = []
+    for method in METHODS.values():
+        add_flags(parser, method.settings, skip=known)
+        known += [field.name for field in dataclasses.fields(method.settings)]
 
 
 def _evaluate_parser(parser: argparse.ArgumentParser) -> None:
@@ -163,6 +167,7 @@ def discover(args: argparse.Namespace, show: Progress) -> dict[str, Any]:
     from uld_explorer.paths import runs_dir
     from uld_explorer.runs import create_run
 
+    _check_flags(args)
     settings = from_args(METHODS[args.method].settings, args)
     protocol = get_protocol(args.protocol)
     images = _open(args, show)
@@ -178,6 +183,16 @@ def discover(args: argparse.Namespace, show: Progress) -> dict[str, Any]:
         print(format_report(report))
         print(f"\nThe run is in {run.folder}")
     return workflow.run_summary(run)
+
+
+def _check_flags(args: argparse.Namespace) -> None:
+    """Raises UserError for a flag that another method has, but not the chosen one."""
+    own = {field.name for field in dataclasses.fields(METHODS[args.method].settings)}
+    for method in METHODS.values():
+        for field in dataclasses.fields(method.settings):
+            if field.name not in own and getattr(args, field.name) != field.default:
+                flag = field.name.replace("_", "-")
+                raise UserError(f"--{flag} is a setting of --method {method.name}; {args.method} does not have it.")
 
 
 def _open(args: argparse.Namespace, show: Progress) -> ImageSet:

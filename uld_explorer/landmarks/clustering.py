@@ -21,8 +21,19 @@ def clustering_backend() -> str:
     return "faiss on the GPU" if faiss_gpu_usable() else "faiss on the CPU"
 
 
-def kmeans(x: np.ndarray, k: int, *, seed: int, iterations: int = 100, restarts: int = 10) -> np.ndarray:
+def kmeans(
+    x: np.ndarray,
+    k: int,
+    *,
+    seed: int,
+    iterations: int = 100,
+    restarts: int = 10,
+    spherical: bool = True,
+    start: np.ndarray | None = None,
+) -> np.ndarray:
     """Spherical K-means centroids (k, D) float32 of unit length, for unit descriptors x (M, D).
+
+    spherical: False for vectors of any length and their plain means. start (k, D): begin from these, once.
 
     Raises:
         UserError: fewer descriptors than clusters.
@@ -39,14 +50,14 @@ def kmeans(x: np.ndarray, k: int, *, seed: int, iterations: int = 100, restarts:
         x.shape[1],
         k,
         niter=iterations,
-        nredo=restarts,
+        nredo=restarts if start is None else 1,
         seed=seed,
-        spherical=True,
+        spherical=spherical,
         gpu=faiss_gpu_usable(),
         min_points_per_centroid=1,
         max_points_per_centroid=max(1, len(x) // k + 1),
     )
-    engine.train(x)
+    engine.train(x, init_centroids=None if start is None else np.ascontiguousarray(start, np.float32))
     return np.asarray(engine.centroids, np.float32).reshape(k, -1)
 
 

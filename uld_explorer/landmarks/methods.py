@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from uld_explorer.landmarks import zero_shot
+from uld_explorer.landmarks import d_uld, zero_shot
 from uld_explorer.settings import RunSettings
 from uld_explorer.types import UserError
 
@@ -38,7 +38,16 @@ METHODS = {
         zero_shot.iter_fit,
         zero_shot.iter_predict,
         zero_shot.Codebook,
-    )
+    ),
+    "duld": Method(
+        "duld",
+        "D-ULD",
+        "trains a detector and descriptors on the clusters, round by round: minutes",
+        d_uld.SelfTrainingSettings,
+        d_uld.iter_fit,
+        d_uld.iter_predict,
+        d_uld.SelfTrained,
+    ),
 }
 
 

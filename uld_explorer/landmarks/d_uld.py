@@ -1,0 +1,143 @@
+"""D-ULD (paper 3.2): a detector and descriptors trained on their own clusters, over a frozen diffusion model."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from uld_explorer import paths
+from uld_explorer.data.augmentation import ViewRanges
+from uld_explorer.events import Stage, note
+from uld_explorer.features.aggregation import to_pixels
+from uld_explorer.features.backbone import Backbone
+from uld_explorer.landmarks import zero_shot
+from uld_explorer.landmarks.zero_shot import ZeroShotSettings
+from uld_explorer.settings import setting
+from uld_explorer.types import ImageSet, Keypoints, Landmarks, Regions
+
+if TYPE_CHECKING:
+    from uld_explorer.landmarks.pseudo_labels import PseudoLabels
+    from uld_explorer.landmarks.view_maps import ViewMaps
+
+
+@dataclass(frozen=True)
+class SelfTrainingSettings(ZeroShotSettings):
+    """ZeroShot's settings, which the first labels come from, and those of training."""
+
+    start: str = setting(
+        "zeroshot",
+        "where the first labels come from: clusters of the frozen features, or of bootstrapped keypoints (paper)",
+        choices=("zeroshot", "bootstrap"),
+    )
+    views: int = setting(4, "views of every picture that training sees, one of them untouched", low=3, high=64)
+    rotation: float = setting(30.0, "largest turn of a view, in degrees", low=0.0, high=180.0)
+    scaling: float = setting(0.15, "largest change of size of a view, as a share", low=0.0, high=0.9)
+    shift: float = setting(0.08, "largest shift of a view, as a share of the crop", low=0.0, high=0.5)
+    bootstrap_steps: int = setting(400, "steps of bootstrapping, where the start is that", low=1, high=1_000_000)
+    rounds: int = setting(2, "rounds of labelling and training", low=1, high=1000)
+    round_steps: int = setting(250, "training steps in a round", low=1, high=1_000_000)
+    settled: float = setting(0.03, "training ends when a smaller share of labels changes in a round", low=0.0, high=1.0)
+    rate: float = setting(1e-3, "learning rate", low=1e-7, high=1.0)
+    train_batch: int = setting(16, "pictures in a training step", low=2, high=512)
+    keypoints: int = setting(24, "keypoints taken from each heat map, before they are clustered", low=2, high=512)
+    window: int = setting(1, "cells around a keypoint in which it must be the highest", low=1, high=16)
+    threshold: float = setting(0.1, "height of a heat map's peak from which it is a keypoint", low=0.0, high=1.0)
+    sigma: float = setting(1.0, "width of a label in the heat map, in cells", low=0.1, high=16.0)
+    margin: float = setting(
+        0.8, "distance that descriptors of different landmarks are pushed to (Eq. 4)", low=0.0, high=2.0
+    )
+    contrast: float = setting(5.0, "weight of the descriptors' loss beside the heat map's", low=0.0, high=1000.0)
+    same_image: bool = setting(True, "descriptors are pushed apart inside a picture only, not as in the paper anywhere")
+    width: int = setting(96, "channels of the aggregation network", low=8, high=1024)
+    descriptor: int = setting(64, "length of a learned descriptor", low=4, high=1024)
+
+
+@dataclass(frozen=True)
+class SelfTrained:
+    """What self-training learned.
+
+    weights    name -> array, the network's
+    layers     layer name -> channels it was built for
+    shape      (4,) int64: cells, bottleneck, width, descriptor of its `NetworkShape`
+    centroids  (K, D) unit float32
+    mirror     (K,) int64, the landmark that each one becomes in a mirrored picture; -1 unknown
+    """
+
+    weights: dict[str, np.ndarray]
+    layers: dict[str, int]
+    shape: np.ndarray
+    centroids: np.ndarray
+    mirror: np.ndarray
+
+    def to_tensors(self) -> dict[str, np.ndarray]:
+        """Named arrays, for a safetensors file."""
+        arrays = {f"network.{name}": value for name, value in self.weights.items()}
+        arrays |= {f"layer.{name}": np.array([channels]) for name, channels in self.layers.items()}
+        return arrays | {"shape": self.shape, "centroids": self.centroids, "mirror": self.mirror}
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, np.ndarray]) -> SelfTrained:
+        """The inverse of `to_tensors`."""
+        weights = {name[8:]: value for name, value in tensors.items() if name.startswith("network.")}
+        layers = {name[6:]: int(value[0]) for name, value in tensors.items() if name.startswith("layer.")}
+        return cls(weights, layers, tensors["shape"], tensors["centroids"], tensors["mirror"])
+
+
+def iter_fit(
+    images: ImageSet, regions: Regions, settings: SelfTrainingSettings, backbone: Backbone
+) -> Stage[tuple[SelfTrained, Landmarks, Keypoints]]:
+    """Discover landmarks by rounds of labelling and training. A killed fit goes on where it stopped.
+
+    Raises:
+        UserError: too few pixels or keypoints for K clusters.
+    """
+    from uld_explorer.landmarks import label_rounds
+    from uld_explorer.landmarks.view_maps import iter_view_maps
+
+    first = None
+    if settings.start == "zeroshot":
+        _, first, _ = yield from zero_shot.iter_fit(images, regions, settings, backbone)
+    ranges = ViewRanges(settings.rotation, (1 - settings.scaling, 1 + settings.scaling), settings.shift)
+    data = yield from iter_view_maps(images, regions, settings, backbone, settings.views, ranges)
+    folder = _checkpoint_folder(data, settings)
+    state = label_rounds.new_state(folder, data, settings)
+    if state.done or state.step:
+        yield note("training", "Going on from the last checkpoint")
+    labels = yield from label_rounds.iter_rounds(state, data, settings, first)
+    model = label_rounds.to_model(state)
+    shutil.rmtree(folder, ignore_errors=True)
+    return model, *_answer(labels, data)
+
+
+def iter_predict(
+    images: ImageSet, regions: Regions, settings: SelfTrainingSettings, backbone: Backbone, model: SelfTrained
+) -> Stage[tuple[Landmarks, Keypoints]]:
+    """Find the model's landmarks on other pictures: heat map, keypoints, nearest centroid, one exemplar each."""
+    from uld_explorer.landmarks import label_rounds
+    from uld_explorer.landmarks.view_maps import iter_view_maps
+
+    data = yield from iter_view_maps(images, regions, settings, backbone, 1, ViewRanges())
+    return _answer(label_rounds.locate(model, data, settings), data)
+
+
+def _checkpoint_folder(data: ViewMaps, settings: SelfTrainingSettings) -> Path:
+    """Named by everything that the result depends on, so that the same command finds its own checkpoint."""
+    digest = hashlib.sha256(settings.fingerprint().encode())
+    for name, values in data.maps.layers.items():
+        store = Path(str(getattr(values, "filename", ""))).parent.name
+        digest.update(f"{name}{values.shape}{store}".encode())
+    digest.update(data.inside.tobytes())
+    return paths.cache_dir("training") / digest.hexdigest()[:24]
+
+
+def _answer(labels: PseudoLabels, data: ViewMaps) -> tuple[Landmarks, Keypoints]:
+    """From crop units to pixels of the original pictures."""
+    xy = np.stack([to_pixels(points, affine) for points, affine in zip(labels.points, data.affines, strict=True)])
+    image, label = np.nonzero(labels.present)
+    descriptors = labels.descriptor[labels.present].astype(np.float32)
+    return Landmarks(xy, labels.present, labels.score), Keypoints(xy[labels.present], descriptors, label, image)

@@ -1,0 +1,173 @@
+"""D-ULD's alternation (paper 3.2): label the pictures by clustering, train on the labels, label again."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from uld_explorer.events import Stage, note
+from uld_explorer.landmarks.clustering import kmeans
+from uld_explorer.landmarks.d_uld import SelfTrained, SelfTrainingSettings
+from uld_explorer.landmarks.network import LandmarkNetwork, NetworkShape
+from uld_explorer.landmarks.pseudo_labels import (
+    PseudoLabels,
+    choose_exemplars,
+    churn,
+    describe_labels,
+    find_candidates,
+    mirror_map,
+)
+from uld_explorer.landmarks.self_training import Weights, bootstrap_losses, label_losses
+from uld_explorer.landmarks.training import Steps, TrainingState, iter_steps
+from uld_explorer.landmarks.view_maps import ViewMaps
+from uld_explorer.types import Landmarks
+
+
+def new_state(folder: Path, data: ViewMaps, settings: SelfTrainingSettings) -> TrainingState:
+    """A fresh network, or the one of the checkpoint in `folder`."""
+    shape = NetworkShape(data.layers, settings.map_size, settings.width, settings.width, settings.descriptor)
+    generator = torch.random.get_rng_state()
+    torch.manual_seed(settings.seed)
+    network = LandmarkNetwork(shape)
+    torch.random.set_rng_state(generator)
+    return TrainingState(folder, {"network": network})
+
+
+def network_of(state: TrainingState) -> LandmarkNetwork:
+    """The state's network."""
+    network = state.modules["network"]
+    assert isinstance(network, LandmarkNetwork)
+    return network
+
+
+def iter_rounds(
+    state: TrainingState, data: ViewMaps, settings: SelfTrainingSettings, first: Landmarks | None
+) -> Stage[PseudoLabels]:
+    """All rounds; the labels after the last one. `first`: where the first round's labels come from, if not from
+    bootstrapped keypoints."""
+    network = network_of(state)
+    weights = Weights(
+        settings.train_batch,
+        settings.sigma,
+        settings.margin,
+        settings.contrast,
+        settings.same_image,
+    )
+    if first is None:
+        losses = partial(_bootstrap, network, data, settings.train_batch)
+        steps = Steps("bootstrap", "bootstrapping", settings.bootstrap_steps, settings.rate)
+        yield from iter_steps(state, steps, network.parameters(), losses, settings.seed)
+    for index in range(settings.rounds):
+        yield from _iter_label(state, data, settings, index, first)
+        if _settled(state, settings, index):
+            break
+        labels, mirror = _read(state)
+        losses = partial(_labelled, network, data, labels, mirror, weights)
+        steps = Steps(f"round {index + 1}", f"training, round {index + 1}", settings.round_steps, settings.rate)
+        yield from iter_steps(state, steps, network.parameters(), losses, settings.seed)
+    yield from _iter_label(state, data, settings, settings.rounds, first)
+    return _read(state)[0]
+
+
+def _bootstrap(
+    network: LandmarkNetwork, data: ViewMaps, batch: int, step: int, rng: torch.Generator
+) -> dict[str, torch.Tensor]:
+    return bootstrap_losses(network, data, batch, rng)
+
+
+def _labelled(
+    network: LandmarkNetwork,
+    data: ViewMaps,
+    labels: PseudoLabels,
+    mirror: np.ndarray,
+    weights: Weights,
+    step: int,
+    rng: torch.Generator,
+) -> dict[str, torch.Tensor]:
+    return label_losses(network, data, labels, mirror, weights, rng)
+
+
+def _iter_label(
+    state: TrainingState, data: ViewMaps, settings: SelfTrainingSettings, index: int, first: Landmarks | None
+) -> Stage[None]:
+    """Labels of round `index` into the state, unless they are there already."""
+    phase = f"labels {index + 1}"
+    if phase in state.done:
+        return
+    before = _read(state)[0] if "points" in state.arrays else None
+    if index == 0 and first is not None:
+        labels, mirror = _from_landmarks(first, data), np.full(settings.landmarks, -1)
+    else:
+        labels, mirror = _cluster(state, data, settings, before)
+    changed = churn(before, labels)
+    _write(state, labels, mirror)
+    found = float(labels.present.mean())
+    state.finish(phase, churn=round(changed, 4), found=round(found, 4))
+    yield note("training", f"Labels {index + 1}: {found:.0%} of landmarks found, {changed:.0%} of them new or moved")
+
+
+def _from_landmarks(first: Landmarks, data: ViewMaps) -> PseudoLabels:
+    """ZeroShot's landmarks as labels.
+
+    Differs from paper: which bootstraps keypoints first. Over features that already correspond, bootstrapped
+    descriptors know less than the features they are made of.
+    """
+    linear = np.linalg.inv(data.affines[:, :, :2])
+    points = np.einsum("nij,nkj->nki", linear, first.xy - data.affines[:, None, :, 2])
+    return PseudoLabels(points, first.present, first.score, np.zeros((*first.present.shape, 1), np.float32))
+
+
+def _cluster(
+    state: TrainingState, data: ViewMaps, settings: SelfTrainingSettings, before: PseudoLabels | None
+) -> tuple[PseudoLabels, np.ndarray]:
+    """K-means of the keypoints' descriptors, begun from the labels before, so that a landmark keeps its number."""
+    network = network_of(state)
+    candidates = find_candidates(network, data, settings.keypoints, settings.window)
+    threshold = settings.threshold if before is not None else 0.0
+    start = None if before is None else describe_labels(network, data, before)
+    usable = candidates.descriptor[candidates.usable(threshold)]
+    centroids = kmeans(usable, settings.landmarks, seed=settings.seed, iterations=settings.iterations, start=start)
+    state.arrays["centroids"] = centroids
+    labels = choose_exemplars(candidates, centroids, threshold)
+    return labels, mirror_map(network, data, labels, centroids)
+
+
+def _settled(state: TrainingState, settings: SelfTrainingSettings, index: int) -> bool:
+    last = next(entry for entry in reversed(state.history) if entry["phase"].startswith("labels"))
+    return index > 0 and last["churn"] < settings.settled
+
+
+def _write(state: TrainingState, labels: PseudoLabels, mirror: np.ndarray) -> None:
+    state.arrays |= {
+        "points": labels.points,
+        "present": labels.present,
+        "score": labels.score,
+        "descriptor": labels.descriptor,
+        "mirror": mirror,
+    }
+
+
+def _read(state: TrainingState) -> tuple[PseudoLabels, np.ndarray]:
+    arrays = state.arrays
+    labels = PseudoLabels(*(arrays[name] for name in ("points", "present", "score", "descriptor")))
+    return labels, arrays["mirror"]
+
+
+def to_model(state: TrainingState) -> SelfTrained:
+    """What is kept of a finished training."""
+    network = network_of(state)
+    weights = {name: value.detach().numpy().copy() for name, value in network.state_dict().items()}
+    shape = network.shape
+    sizes = np.array([shape.cells, shape.bottleneck, shape.width, shape.descriptor])
+    return SelfTrained(weights, shape.layers, sizes, state.arrays["centroids"], state.arrays["mirror"])
+
+
+def locate(model: SelfTrained, data: ViewMaps, settings: SelfTrainingSettings) -> PseudoLabels:
+    """The model's landmarks in view 0 of every picture."""
+    network = LandmarkNetwork(NetworkShape(model.layers, *(int(size) for size in model.shape)))
+    network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in model.weights.items()})
+    candidates = find_candidates(network, data, settings.keypoints, settings.window)
+    return choose_exemplars(candidates, model.centroids, settings.threshold)

@@ -1,0 +1,126 @@
+"""The losses of self-training: bootstrapping, then pseudo-labels (paper 3.2).
+
+Each has a function that makes the losses of one step from a seeded generator. Their order is the methods' own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from uld_explorer.data.augmentation import compose, invert
+from uld_explorer.landmarks.keypoints import describe_points
+from uld_explorer.landmarks.losses import (
+    APART,
+    apply_affine,
+    contrastive_loss,
+    correspondence_loss,
+    heat_maps,
+    true_matches,
+)
+from uld_explorer.landmarks.network import LandmarkNetwork
+from uld_explorer.landmarks.pseudo_labels import PseudoLabels
+from uld_explorer.landmarks.view_maps import ViewMaps
+
+BACKGROUND = 10
+"""Background descriptors of each picture that keypoints are pushed away from."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How much each loss counts, and their shapes.
+
+    batch     pictures a step
+    sigma     of a label's bump, in cells
+    margin    of Eq. 4
+    contrast  of descriptors (Eq. 4), beside the heat map's mean squared error
+    same_image  negatives of Eq. 4 come from one picture only
+    """
+
+    batch: int
+    sigma: float
+    margin: float
+    contrast: float
+    same_image: bool = True
+
+
+def bootstrap_losses(network: LandmarkNetwork, data: ViewMaps, batch: int, rng: torch.Generator) -> dict[str, Tensor]:
+    """SiLK's losses of two different views of each picture."""
+    rows = torch.randint(len(data), (batch,), generator=rng).numpy()
+    first = torch.randint(data.count, (batch,), generator=rng).numpy()
+    second = (first + 1 + torch.randint(data.count - 1, (batch,), generator=rng).numpy()) % data.count
+    here, there = (network(data.take(rows, view)) for view in (first, second))
+    motion = compose(data.views.transforms[rows, second], invert(data.views.transforms[rows, first]))
+    match = true_matches(torch.from_numpy(motion).float(), network.shape.cells)
+    likelihood, detection = correspondence_loss(here[1], there[1], here[0], there[0], match)
+    return {"correspondence": likelihood, "detection": detection}
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A batch with its labels.
+
+    logits and volume of a view each, points (B, K, 2), present (B, K), identity (B, K), -1 where unknown.
+    """
+
+    logits: Tensor
+    volume: Tensor
+    points: Tensor
+    present: Tensor
+    identity: Tensor
+
+
+def label_losses(
+    network: LandmarkNetwork,
+    data: ViewMaps,
+    labels: PseudoLabels,
+    mirror: np.ndarray,
+    weights: Weights,
+    rng: torch.Generator,
+) -> dict[str, Tensor]:
+    """Heat map and descriptors towards the pseudo-labels, in a random view of random pictures.
+
+    mirror (K,) says which landmark each one is in a mirrored view; where it is -1, the view still teaches where a
+    landmark is, but not which.
+    """
+    batch = _draw(network, data, labels, mirror, weights.batch, rng)
+    heat = batch.logits.sigmoid()
+    target = heat_maps(batch.points, batch.present.float(), network.shape.cells, weights.sigma)
+    found = (heat - target).square().sum((1, 2)).mean() / labels.points.shape[1]
+    return {"heat map": found, "descriptors": weights.contrast * _contrast(batch, weights, rng)}
+
+
+def _draw(
+    network: LandmarkNetwork, data: ViewMaps, labels: PseudoLabels, mirror: np.ndarray, count: int, rng: torch.Generator
+) -> Labelled:
+    rows = torch.randint(len(data), (count,), generator=rng).numpy()
+    view = torch.randint(data.count, (count,), generator=rng).numpy()
+    logits, volume = network(data.take(rows, view))
+    origin = torch.from_numpy(np.nan_to_num(labels.points[rows], nan=-9.0)).float()
+    points = apply_affine(data.transforms(rows, view), origin)
+    present = torch.from_numpy(labels.present[rows]) & ((points > 0) & (points < 1)).all(-1)
+    own, turned = torch.arange(len(mirror)), torch.from_numpy(mirror)
+    identity = torch.where(data.mirrored(rows, view)[:, None], turned, own)
+    return Labelled(logits, volume, points, present, identity)
+
+
+def _contrast(batch: Labelled, weights: Weights, rng: torch.Generator) -> Tensor:
+    """Eq. 4 over the labels, and background points of the same pictures as a label of none."""
+    count, landmarks = batch.present.shape
+    away = torch.rand(count, BACKGROUND, 2, generator=rng)
+    nearest = torch.cdist(away, torch.where(batch.present[..., None], batch.points, 9.0)).amin(-1)
+    far = nearest > APART
+    image = torch.arange(count)[:, None]
+    named = batch.present & (batch.identity >= 0)
+    descriptors = torch.cat(
+        [
+            describe_points(batch.volume, batch.points.clamp(0, 1))[named],
+            describe_points(batch.volume, away)[far],
+        ]
+    )
+    label = torch.cat([batch.identity[named], torch.full((int(far.sum()),), -1)])
+    origin = torch.cat([image.expand(count, landmarks)[named], image.expand(count, BACKGROUND)[far]])
+    return contrastive_loss(descriptors, label, origin, weights.margin, weights.same_image)

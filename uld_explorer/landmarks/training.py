@@ -1,0 +1,162 @@
+"""Training that may be killed at any moment: what it changes, how that is kept, and the loop of optimiser steps.
+
+A method trains in *phases*, one after the other; each is either made at once (pseudo-labels) or in steps. What phases
+made is kept on disk, so that the same command goes on where it stopped and ends as if it had never been disturbed:
+every step draws from a generator seeded by its own number, and nothing else is random. Knows nothing of landmarks.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from uld_explorer.events import Stage, progress
+
+SAVE_SECONDS = 20.0
+"""A checkpoint is written when the last one is older than this."""
+REPORT_STEPS = 10
+
+
+class TrainingState:
+    """Networks, arrays and the optimiser's moments, with a folder that they are kept in.
+
+    modules  name -> network; initialised by the caller, overwritten from the folder where there is a checkpoint
+    arrays   name -> what phases made besides weights
+    done     the phases that are over, in order; `step`: how far the next one has come
+    """
+
+    def __init__(self, folder: Path, modules: Mapping[str, nn.Module]) -> None:
+        self.folder, self.modules = folder, dict(modules)
+        self.arrays: dict[str, np.ndarray] = {}
+        self.done: list[str] = []
+        self.step = 0
+        self.history: list[dict[str, Any]] = []
+        self.optimiser: torch.optim.Optimizer | None = None
+        self._moments: dict[str, Tensor] = {}
+        self._saved = time.monotonic()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._restore()
+
+    def save(self) -> None:
+        """Write a checkpoint. The small JSON goes last and by rename: a kill leaves the older one whole."""
+        tensors = {f"array.{name}": torch.from_numpy(np.ascontiguousarray(a)) for name, a in self.arrays.items()}
+        for name, module in self.modules.items():
+            tensors |= {f"module.{name}.{key}": value.cpu() for key, value in module.state_dict().items()}
+        if self.optimiser is not None:
+            tensors |= _moments_of(self.optimiser)
+        name = f"{len(self.done)}_{self.step}.safetensors"
+        save_file({key: value.contiguous() for key, value in tensors.items()}, self.folder / name)
+        record = {"file": name, "done": self.done, "step": self.step, "history": self.history}
+        temporary = self.folder / "state.tmp"
+        temporary.write_text(json.dumps(record))
+        temporary.replace(self.folder / "state.json")
+        for old in self.folder.glob("*.safetensors"):
+            if old.name != name:
+                old.unlink(missing_ok=True)
+        self._saved = time.monotonic()
+
+    def save_if_due(self) -> None:
+        """Write a checkpoint if the last one is old."""
+        if time.monotonic() - self._saved > SAVE_SECONDS:
+            self.save()
+
+    def finish(self, phase: str, **figures: Any) -> None:
+        """The phase is over, with these figures for whoever looks back."""
+        self.done.append(phase)
+        self.history.append({"phase": phase, **figures})
+        self.step, self.optimiser, self._moments = 0, None, {}
+        self.save()
+
+    def optimise(self, parameters: Iterable[nn.Parameter], rate: float) -> torch.optim.Optimizer:
+        """Adam (0.9, 0.999) for the phase at hand, with the moments of its last checkpoint."""
+        optimiser = torch.optim.Adam(parameters, rate)
+        if self._moments:
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, value in self._moments.items():
+                index, name = key.split(".")
+                state.setdefault(int(index), {})[name] = value
+            optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+        self.optimiser, self._moments = optimiser, {}
+        return optimiser
+
+    def _restore(self) -> None:
+        try:
+            record = json.loads((self.folder / "state.json").read_text())
+            tensors = load_file(self.folder / record["file"])
+        except (OSError, ValueError, KeyError, SafetensorError):
+            return  # nothing there, or damaged: begin again
+        for name, module in self.modules.items():
+            module.load_state_dict(_group(tensors, f"module.{name}."))
+        self.arrays = {name: value.numpy() for name, value in _group(tensors, "array.").items()}
+        self._moments = _group(tensors, "moment.")
+        self.done, self.step, self.history = record["done"], record["step"], record["history"]
+
+
+def _group(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _moments_of(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    state = optimiser.state_dict()["state"]
+    return {f"moment.{index}.{name}": value.cpu() for index, each in state.items() for name, value in each.items()}
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A phase made in steps: its name, the words for it, how many steps, and the learning rate."""
+
+    phase: str
+    title: str
+    count: int
+    rate: float
+
+
+def iter_steps(
+    state: TrainingState,
+    steps: Steps,
+    parameters: Iterable[nn.Parameter],
+    loss_of: Callable[[int, torch.Generator], dict[str, Tensor]],
+    seed: int,
+) -> Stage[None]:
+    """Descend on the sum of the losses of every step, or on what is left of the phase after a kill.
+
+    loss_of(step, rng) -> losses by name; rng is seeded by the phase's place and the step. A progress event carries
+    their means since the last one.
+    """
+    if steps.phase in state.done:
+        return
+    trained = list(parameters)
+    optimiser = state.optimise(trained, steps.rate)
+    recent: list[dict[str, float]] = []
+    for step in range(state.step, steps.count):
+        if step % REPORT_STEPS == 0:
+            try:
+                yield progress(steps.title, step, steps.count, phase=steps.phase, rate=steps.rate, losses=_mean(recent))
+            except GeneratorExit:
+                state.save()  # whoever cancels may want to go on later
+                raise
+            recent = []
+        losses = loss_of(step, torch.Generator().manual_seed(seed * 1_000_003 + len(state.done) * 100_003 + step))
+        optimiser.zero_grad(set_to_none=True)
+        torch.stack(list(losses.values())).sum().backward()
+        optimiser.step()
+        state.step = step + 1
+        recent.append({name: float(value.detach()) for name, value in losses.items()})
+        state.save_if_due()
+    last = _mean(recent)
+    yield progress(steps.title, steps.count, steps.count, phase=steps.phase, rate=steps.rate, losses=last)
+    state.finish(steps.phase, losses=last)
+
+
+def _mean(recent: list[dict[str, float]]) -> dict[str, float]:
+    return {name: round(sum(r[name] for r in recent) / len(recent), 5) for name in recent[0]} if recent else {}
