@@ -16,6 +16,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from tools.training_pictures import SIZE, draw_mirror, draw_similarity, photometric, read_at
 from tools.turned_heads import Pool, Surface, yaw_of
+from uld_explorer.landmarks.losses import apply_affine, cell_centers
 
 TEMPERATURE = 0.05
 QUERIES = 96
@@ -71,9 +72,9 @@ class ViewPair:
 
     def follow(self, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Where points (N, M, 2) of the first view lie in the second, and whether they are seen there (N, M)."""
-        places, seen = self.there.project(self.here.lift(apply(self.one, points)))
+        places, seen = self.there.project(self.here.lift(apply_affine(self.one, points)))
         back = torch.linalg.inv(_square(self.two))[:, :2]
-        ends = self.bulge.invert(apply(back, torch.where(seen[..., None], places, 9.0)))
+        ends = self.bulge.invert(apply_affine(back, torch.where(seen[..., None], places, 9.0)))
         return ends, seen & (ends.abs() < 1).all(-1)
 
 
@@ -94,11 +95,6 @@ def draw_pair(pool: Pool, n: int, rng: torch.Generator, sides: tuple[float, floa
     return ViewPair(views[0], views[1], one, two, here, there, bulge, yaw)
 
 
-def apply(affine: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-    """Points (N, M, 2) through affine maps (N, 2, 3)."""
-    return points @ affine[:, :, :2].mT + affine[:, None, :, 2]
-
-
 def _draw_bulge(n: int, rng: torch.Generator) -> Bulge:
     radius = 0.5 + 0.6 * torch.rand(n, 1, generator=rng)
     direction = F.normalize(torch.randn(n, 2, generator=rng) * torch.tensor([1.0, 0.5]), dim=1)
@@ -116,7 +112,7 @@ def _grid(affine: torch.Tensor, bulge: Bulge | None = None) -> torch.Tensor:
     points = F.affine_grid(flat, [len(affine), 3, SIZE, SIZE], align_corners=False).flatten(1, 2)
     if bulge is not None:
         points = points + bulge.displacement(points)
-    return apply(affine, points).view(-1, SIZE, SIZE, 2)
+    return apply_affine(affine, points).view(-1, SIZE, SIZE, 2)
 
 
 # ---------------------------------------------------------------- the loss
@@ -171,9 +167,7 @@ def _follow_all(pairs: list[ViewPair], points: torch.Tensor) -> tuple[torch.Tens
 
 def cell_places(side: int) -> torch.Tensor:
     """(side * side, 2): x and y of every cell's centre in -1...1, row by row."""
-    line = (torch.arange(side) + 0.5) / side * 2 - 1
-    y, x = torch.meshgrid(line, line, indexing="ij")
-    return torch.stack([x.flatten(), y.flatten()], 1)
+    return cell_centers(side) * 2 - 1
 
 
 def draw_partners(pairs: list[ViewPair], across: bool, rng: torch.Generator) -> torch.Tensor:

@@ -31,6 +31,8 @@ from tools.agreement import ViewPair, draw_pair, draw_partners, draw_queries, ex
 from tools.denoiser import build_scheduler, build_unet, guesses, noise_levels, sample, spread, velocity_error
 from tools.training_pictures import PATCH, SIZE, draw_batch, face_pool
 from tools.turned_heads import Pool, Surface, head_pool
+from uld_explorer.landmarks.tensors import under
+from uld_explorer.landmarks.training import moments_of, restore_moments
 
 HELD_OUT = 64
 VIEW_STEPS = 150
@@ -130,8 +132,7 @@ class Trainer:
         """Write a checkpoint; the small JSON goes last and by rename, so that a kill leaves the older one whole."""
         tensors = {f"unet.{k}": v.contiguous().cpu() for k, v in self.unet.state_dict().items()}
         tensors |= {f"average.{k}": v.contiguous().cpu() for k, v in self.average.items()}
-        for i, state in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"adam.{i}.{k}": v.contiguous().cpu() for k, v in state.items()}
+        tensors |= {f"adam.{k}": v.contiguous() for k, v in moments_of(self.optimiser).items()}
         name = f"state_{self.step}.safetensors"
         save_file(tensors, self.out / name)
         record = {"file": name, "step": self.step, "seconds": self.seconds, "curve": self.curve}
@@ -145,15 +146,9 @@ class Trainer:
         record = json.loads((self.out / "state.json").read_text())
         self.step, self.seconds, self.curve = record["step"], record["seconds"], record["curve"]
         tensors = load_file(self.out / record["file"])
-        self.unet.load_state_dict({k[5:]: v for k, v in tensors.items() if k.startswith("unet.")})
-        self.average = {k[8:]: v.to(self.device) for k, v in tensors.items() if k.startswith("average.")}
-        state: dict[int, dict[str, torch.Tensor]] = {}
-        for key, value in tensors.items():
-            if key.startswith("adam."):
-                _, index, name = key.split(".", 2)
-                state.setdefault(int(index), {})[name] = value
-        groups = self.optimiser.state_dict()["param_groups"]
-        self.optimiser.load_state_dict({"state": state, "param_groups": groups})
+        self.unet.load_state_dict(under(tensors, "unet."))
+        self.average = {k: v.to(self.device) for k, v in under(tensors, "average.").items()}
+        restore_moments(self.optimiser, under(tensors, "adam."))
 
 
 def draw_views(pools: Sequence[Pool], rng: torch.Generator, widest: float) -> list[ViewPair]:

@@ -178,3 +178,9 @@ def test_reports_of_different_protocols_are_not_averaged() -> None:
         combine_reports([report(), report(protocol=PROTOCOLS["ls3d"])])
     with pytest.raises(ValueError, match="no reports"):
         combine_reports([])
+
+
+def test_without_annotations_the_table_says_so_instead_of_a_protocol() -> None:
+    report = Report({"detection_rate": 98.0, "silhouette": 0.5}, {"name": "no annotations"}, {})
+    text = format_report(report)
+    assert "98.0" in text and "there are no annotations" in text and "None" not in text

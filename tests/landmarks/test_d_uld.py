@@ -84,5 +84,8 @@ def test_it_can_start_from_bootstrapped_keypoints(tmp_path: Path, data_dir: Path
 
 
 def test_it_stops_when_labels_have_settled(tmp_path: Path, data_dir: Path) -> None:
-    rounds = {e.stage for e in steps(tmp_path / "pictures", settled=1.0, rounds=5, round_steps=3)}
-    assert "training, round 1" in rounds and "training, round 2" not in rounds
+    events = list(steps(tmp_path / "pictures", settled=1.0, rounds=5, round_steps=3))
+    stages = {event.stage for event in events}
+    assert "training, round 1" in stages and "training, round 2" not in stages
+    labelled = [e.data["text"] for e in events if e.kind == "note" and e.data["text"].startswith("Labels")]
+    assert [text.split(":")[0] for text in labelled] == ["Labels 1", "Labels 2"], "settled labels are not made again"

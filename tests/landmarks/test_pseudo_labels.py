@@ -17,7 +17,7 @@ def candidates() -> Candidates:
     """One picture: two keypoints like (1, 0), one like (0, 1), and a low one."""
     descriptor = np.array([[[0.9, 0.1], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]])
     points = np.array([[[0.1, 0.1], [0.2, 0.2], [0.3, 0.3], [0.4, 0.4]]])
-    return Candidates(points, np.array([[0.9, 0.8, 0.05, 0.02]]), descriptor, np.zeros((1, 2, 2)))
+    return Candidates(points, np.array([[0.9, 0.8, 0.05, 0.02]]), descriptor)
 
 
 def test_the_keypoint_nearest_to_a_centroid_stands_for_it() -> None:

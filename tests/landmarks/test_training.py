@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,15 +27,15 @@ def new_state(folder: Path) -> TrainingState:
     return TrainingState(folder, {"line": nn.Linear(2, 1)})
 
 
-def losses(state: TrainingState, step: int, rng: torch.Generator) -> dict[str, Tensor]:
-    """The line y = 3a - b, from points that the step draws."""
+def losses(state: TrainingState, rng: torch.Generator) -> dict[str, Tensor]:
+    """The line y = 3a - b, from points drawn anew."""
     x = torch.randn(8, 2, generator=rng)
     error = state.modules["line"](x)[:, 0] - (3 * x[:, 0] - x[:, 1])
     return {"square": error.square().mean(), "size": 0.0 * error.abs().mean()}
 
 
 def run(state: TrainingState, steps: Steps = STEPS) -> list[Event]:
-    stage = iter_steps(state, steps, state.modules["line"].parameters(), lambda *at: losses(state, *at), seed=5)
+    stage = iter_steps(state, steps, state.modules["line"].parameters(), partial(losses, state), seed=5)
     return list(stage)
 
 
@@ -63,7 +64,7 @@ def test_cancelled_in_between_it_ends_bit_by_bit_the_same(tmp_path: Path) -> Non
     whole = new_state(tmp_path / "whole")
     run(whole)
     part = new_state(tmp_path / "part")
-    stage = iter_steps(part, STEPS, part.modules["line"].parameters(), lambda *at: losses(part, *at), seed=5)
+    stage = iter_steps(part, STEPS, part.modules["line"].parameters(), partial(losses, part), seed=5)
     for _ in range(3):
         next(stage)
     stage.close()
@@ -97,7 +98,7 @@ from tests.landmarks import test_training as t
 t.training.SAVE_SECONDS = 0.0
 state = t.new_state(Path(sys.argv[1]))
 for event in t.iter_steps(state, t.Steps("learn", "learning", 4000, 0.01), state.modules["line"].parameters(),
-                          lambda *at: t.losses(state, *at), seed=5):
+                          t.partial(t.losses, state), seed=5):
     print(event.step, flush=True)
 """
 
@@ -133,5 +134,5 @@ def test_a_checkpoint_is_written_when_the_last_one_is_old(tmp_path: Path, monkey
 
 def test_the_stage_can_be_drained(tmp_path: Path) -> None:
     state = new_state(tmp_path)
-    drain(iter_steps(state, STEPS, state.modules["line"].parameters(), lambda *at: losses(state, *at), seed=5))
+    drain(iter_steps(state, STEPS, state.modules["line"].parameters(), partial(losses, state), seed=5))
     assert state.done == ["learn"]

@@ -76,6 +76,8 @@ def _cell(report: Report, key: str) -> str:
 
 def _protocol_line(report: Report) -> str:
     facts = report.protocol
+    if "regressor_images" not in facts:
+        return "No errors: there are no annotations to measure against (--annotations FILE)."
     return (
         f"protocol {facts.get('name')}: {facts.get('regressor_images')} regressor pictures, "
         f"{facts.get('test_images')} measured, ridge {facts.get('ridge_forward')} / {facts.get('ridge_backward')}, "

@@ -16,6 +16,7 @@ from uld_explorer.events import Stage, note
 from uld_explorer.features.aggregation import to_pixels
 from uld_explorer.features.backbone import Backbone
 from uld_explorer.landmarks import zero_shot
+from uld_explorer.landmarks.tensors import under
 from uld_explorer.landmarks.zero_shot import ZeroShotSettings
 from uld_explorer.settings import setting
 from uld_explorer.types import ImageSet, Keypoints, Landmarks, Regions
@@ -83,9 +84,8 @@ class SelfTrained:
     @classmethod
     def from_tensors(cls, tensors: dict[str, np.ndarray]) -> SelfTrained:
         """The inverse of `to_tensors`."""
-        weights = {name[8:]: value for name, value in tensors.items() if name.startswith("network.")}
-        layers = {name[6:]: int(value[0]) for name, value in tensors.items() if name.startswith("layer.")}
-        return cls(weights, layers, tensors["shape"], tensors["centroids"], tensors["mirror"])
+        layers = {name: int(value[0]) for name, value in under(tensors, "layer.").items()}
+        return cls(under(tensors, "network."), layers, tensors["shape"], tensors["centroids"], tensors["mirror"])
 
 
 def iter_fit(

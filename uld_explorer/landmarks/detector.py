@@ -16,6 +16,7 @@ from uld_explorer.features.backbone import Backbone
 from uld_explorer.landmarks.foreground import Foreground
 from uld_explorer.landmarks.looking import iter_load_backbone, iter_regions
 from uld_explorer.landmarks.methods import Method, get_method
+from uld_explorer.landmarks.tensors import under
 from uld_explorer.settings import RunSettings
 from uld_explorer.types import ImageSet, Keypoints, Landmarks, Regions, UserError
 
@@ -91,8 +92,8 @@ class LandmarkDetector:
             method = get_method(record["method"])
             settings = method.settings.from_json(record["settings"])
             tensors = load_file(folder / "model.safetensors")
-            model = method.model.from_tensors(_group(tensors, "model."))
-            ground = _group(tensors, "foreground.")
+            model = method.model.from_tensors(under(tensors, "model."))
+            ground = under(tensors, "foreground.")
             foreground = Foreground.from_tensors(ground) if ground else None
         except UserError:
             raise
@@ -107,10 +108,6 @@ class LandmarkDetector:
     @property
     def _method(self) -> Method:
         return get_method(self.method)
-
-
-def _group(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
-    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def iter_fit_detector(

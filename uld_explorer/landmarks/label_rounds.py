@@ -57,37 +57,18 @@ def iter_rounds(
         settings.same_image,
     )
     if first is None:
-        losses = partial(_bootstrap, network, data, settings.train_batch)
+        losses = partial(bootstrap_losses, network, data, settings.train_batch)
         steps = Steps("bootstrap", "bootstrapping", settings.bootstrap_steps, settings.rate)
         yield from iter_steps(state, steps, network.parameters(), losses, settings.seed)
-    for index in range(settings.rounds):
+    for index in range(settings.rounds + 1):
         yield from _iter_label(state, data, settings, index, first)
-        if _settled(state, settings, index):
+        if index == settings.rounds or _settled(state, settings, index):
             break
         labels, mirror = _read(state)
-        losses = partial(_labelled, network, data, labels, mirror, weights)
+        losses = partial(label_losses, network, data, labels, mirror, weights)
         steps = Steps(f"round {index + 1}", f"training, round {index + 1}", settings.round_steps, settings.rate)
         yield from iter_steps(state, steps, network.parameters(), losses, settings.seed)
-    yield from _iter_label(state, data, settings, settings.rounds, first)
     return _read(state)[0]
-
-
-def _bootstrap(
-    network: LandmarkNetwork, data: ViewMaps, batch: int, step: int, rng: torch.Generator
-) -> dict[str, torch.Tensor]:
-    return bootstrap_losses(network, data, batch, rng)
-
-
-def _labelled(
-    network: LandmarkNetwork,
-    data: ViewMaps,
-    labels: PseudoLabels,
-    mirror: np.ndarray,
-    weights: Weights,
-    step: int,
-    rng: torch.Generator,
-) -> dict[str, torch.Tensor]:
-    return label_losses(network, data, labels, mirror, weights, rng)
 
 
 def _iter_label(

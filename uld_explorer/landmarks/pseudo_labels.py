@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,14 +25,12 @@ MOVED = 0.05
 class Candidates:
     """Keypoints of N pictures, M each, before they mean anything.
 
-    points (N, M, 2) crop units; height (N, M) of their peaks in 0...1, 0 where there is none; descriptor (N, M, D);
-    heat (N, cells, cells) float16
+    points (N, M, 2) crop units; height (N, M) of their peaks in 0...1, 0 where there is none; descriptor (N, M, D)
     """
 
     points: np.ndarray
     height: np.ndarray
     descriptor: np.ndarray
-    heat: np.ndarray
 
     def usable(self, threshold: float) -> np.ndarray:
         """(N, M) bool."""
@@ -48,18 +47,25 @@ class PseudoLabels:
     descriptor: np.ndarray
 
 
+def _passes(
+    network: LandmarkNetwork, data: ViewMaps, view: int = 0
+) -> Iterator[tuple[np.ndarray, torch.Tensor, torch.Tensor]]:
+    """Rows, logits and descriptor volume, batch by batch. Only from where gradients are off."""
+    network.eval()
+    for start in range(0, len(data), BATCH):
+        rows = np.arange(start, min(start + BATCH, len(data)))
+        yield rows, *network(data.take(rows, view))
+    network.train()
+
+
 @torch.no_grad()
 def find_candidates(network: LandmarkNetwork, data: ViewMaps, count: int, window: int) -> Candidates:
     """The `count` highest peaks of every picture's heat map inside its region, with their descriptors."""
-    network.eval()
     parts = []
-    for start in range(0, len(data), BATCH):
-        rows = np.arange(start, min(start + BATCH, len(data)))
-        logits, volume = network(data.take(rows))
+    for rows, logits, volume in _passes(network, data):
         heat = logits.sigmoid() * torch.from_numpy(data.inside[rows])
         points, height = find_peaks(heat, count, window, 0.0)
-        parts.append((points, height, describe_points(volume, points), heat.half()))
-    network.train()
+        parts.append((points, height, describe_points(volume, points)))
     return Candidates(*(torch.cat(values).numpy() for values in zip(*parts, strict=True)))
 
 
@@ -81,14 +87,10 @@ def choose_exemplars(candidates: Candidates, centroids: np.ndarray, threshold: f
 @torch.no_grad()
 def describe_labels(network: LandmarkNetwork, data: ViewMaps, labels: PseudoLabels) -> np.ndarray:
     """(K, D) unit: the mean descriptor of each landmark where its labels are."""
-    network.eval()
     total = 0.0
-    for start in range(0, len(data), BATCH):
-        rows = np.arange(start, min(start + BATCH, len(data)))
-        _, volume = network(data.take(rows))
+    for rows, _, volume in _passes(network, data):
         points = torch.from_numpy(np.nan_to_num(labels.points[rows], nan=0.5)).float()
         total = total + (describe_points(volume, points).numpy() * labels.present[rows, :, None]).sum(0)
-    network.train()
     return total / np.maximum(np.linalg.norm(total, axis=-1, keepdims=True), 1e-9)
 
 
@@ -103,16 +105,12 @@ def mirror_map(network: LandmarkNetwork, data: ViewMaps, labels: PseudoLabels, c
     if data.count <= MIRRORED:
         return np.full(landmarks, -1)
     together = np.zeros((landmarks, landmarks))
-    network.eval()
-    for start in range(0, len(data), BATCH):
-        rows = np.arange(start, min(start + BATCH, len(data)))
-        _, volume = network(data.take(rows, MIRRORED))
+    for rows, _, volume in _passes(network, data, MIRRORED):
         points = torch.from_numpy(np.nan_to_num(labels.points[rows], nan=0.5)).float()
         there = describe_points(volume, apply_affine(data.transforms(rows, MIRRORED), points)).numpy()
         becomes = (there @ centroids.T).argmax(2)
         row, k = np.nonzero(labels.present[rows])
         np.add.at(together, (k, becomes[row, k]), 1)
-    network.train()
     return pair_up(together / np.maximum(together.sum(1, keepdims=True), 1))
 
 

@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from uld_explorer.events import Stage, progress
+from uld_explorer.landmarks.tensors import under
 
 SAVE_SECONDS = 20.0
 """A checkpoint is written when the last one is older than this."""
@@ -53,7 +54,7 @@ class TrainingState:
         for name, module in self.modules.items():
             tensors |= {f"module.{name}.{key}": value.cpu() for key, value in module.state_dict().items()}
         if self.optimiser is not None:
-            tensors |= _moments_of(self.optimiser)
+            tensors |= {f"moment.{name}": value for name, value in moments_of(self.optimiser).items()}
         name = f"{len(self.done)}_{self.step}.safetensors"
         save_file({key: value.contiguous() for key, value in tensors.items()}, self.folder / name)
         record = {"file": name, "done": self.done, "step": self.step, "history": self.history}
@@ -81,11 +82,7 @@ class TrainingState:
         """Adam (0.9, 0.999) for the phase at hand, with the moments of its last checkpoint."""
         optimiser = torch.optim.Adam(parameters, rate)
         if self._moments:
-            state: dict[int, dict[str, Tensor]] = {}
-            for key, value in self._moments.items():
-                index, name = key.split(".")
-                state.setdefault(int(index), {})[name] = value
-            optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+            restore_moments(optimiser, self._moments)
         self.optimiser, self._moments = optimiser, {}
         return optimiser
 
@@ -96,19 +93,25 @@ class TrainingState:
         except (OSError, ValueError, KeyError, SafetensorError):
             return  # nothing there, or damaged: begin again
         for name, module in self.modules.items():
-            module.load_state_dict(_group(tensors, f"module.{name}."))
-        self.arrays = {name: value.numpy() for name, value in _group(tensors, "array.").items()}
-        self._moments = _group(tensors, "moment.")
+            module.load_state_dict(under(tensors, f"module.{name}."))
+        self.arrays = {name: value.numpy() for name, value in under(tensors, "array.").items()}
+        self._moments = under(tensors, "moment.")
         self.done, self.step, self.history = record["done"], record["step"], record["history"]
 
 
-def _group(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _moments_of(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+def moments_of(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """An optimiser's state as named tensors, "3.exp_avg" of its third parameter."""
     state = optimiser.state_dict()["state"]
-    return {f"moment.{index}.{name}": value.cpu() for index, each in state.items() for name, value in each.items()}
+    return {f"{index}.{name}": value.cpu() for index, each in state.items() for name, value in each.items()}
+
+
+def restore_moments(optimiser: torch.optim.Optimizer, moments: Mapping[str, Tensor]) -> None:
+    """The inverse of `moments_of`; its learning rate stays."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in moments.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
 @dataclass(frozen=True)
@@ -125,12 +128,12 @@ def iter_steps(
     state: TrainingState,
     steps: Steps,
     parameters: Iterable[nn.Parameter],
-    loss_of: Callable[[int, torch.Generator], dict[str, Tensor]],
+    loss_of: Callable[[torch.Generator], dict[str, Tensor]],
     seed: int,
 ) -> Stage[None]:
     """Descend on the sum of the losses of every step, or on what is left of the phase after a kill.
 
-    loss_of(step, rng) -> losses by name; rng is seeded by the phase's place and the step. A progress event carries
+    loss_of(rng) -> losses by name; rng is seeded by the phase's place and the step. A progress event carries
     their means since the last one.
     """
     if steps.phase in state.done:
@@ -146,7 +149,7 @@ def iter_steps(
                 state.save()  # whoever cancels may want to go on later
                 raise
             recent = []
-        losses = loss_of(step, torch.Generator().manual_seed(seed * 1_000_003 + len(state.done) * 100_003 + step))
+        losses = loss_of(torch.Generator().manual_seed(seed * 1_000_003 + len(state.done) * 100_003 + step))
         optimiser.zero_grad(set_to_none=True)
         torch.stack(list(losses.values())).sum().backward()
         optimiser.step()
