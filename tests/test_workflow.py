@@ -25,9 +25,9 @@ from uld_explorer.landmarks.methods import METHODS, Method, get_method
 from uld_explorer.landmarks.zero_shot import ZeroShotSettings
 from uld_explorer.runs import Run, create_run
 from uld_explorer.settings import RunSettings
-from uld_explorer.types import ImageSet, Keypoints, Landmarks, Regions, Report, Skipped, UserError
+from uld_explorer.types import Found, ImageSet, Keypoints, Landmarks, Regions, Report, Skipped, UserError
 
-Found = tuple[LandmarkDetector, Finding, Report]
+Discovered = tuple[LandmarkDetector, Finding, Report]
 SUMMARY = [
     "run",
     "method",
@@ -46,6 +46,10 @@ SUMMARY = [
     "calinski_harabasz",
     "hungarian_accuracy",
     "seconds",
+    "pose_accuracy",
+    "yaw_r2",
+    "seen_rate",
+    "by_yaw",
     "protocol",
 ]
 NEED_ANNOTATIONS = [*SUMMARY[6:11], "hungarian_accuracy"]
@@ -79,7 +83,7 @@ def images(colours: Path) -> ImageSet:
 
 
 @pytest.fixture(scope="module")
-def finished(colours: Path, images: ImageSet) -> tuple[Run, Found]:
+def finished(colours: Path, images: ImageSet) -> tuple[Run, Discovered]:
     """A run with annotations and a baseline."""
     run = create_run(colours / "runs")
     stage = workflow.iter_discover(images, "zeroshot", settings(), run, baselines=["random-weights"])
@@ -95,7 +99,7 @@ def discover(images: ImageSet, folder: Path, **choices: Any) -> tuple[Run, Repor
 # --- the run's folder ---------------------------------------------------------------------------------------------
 
 
-def test_every_file_of_the_run_is_written(finished: tuple[Run, Found]) -> None:
+def test_every_file_of_the_run_is_written(finished: tuple[Run, Discovered]) -> None:
     folder = finished[0].folder
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert files == {
@@ -112,7 +116,7 @@ def test_every_file_of_the_run_is_written(finished: tuple[Run, Found]) -> None:
     }
 
 
-def test_what_is_written_is_what_was_returned(finished: tuple[Run, Found], images: ImageSet) -> None:
+def test_what_is_written_is_what_was_returned(finished: tuple[Run, Discovered], images: ImageSet) -> None:
     run, (detector, finding, report) = finished
     info, pictures, landmarks = run.info(), run.pictures(), run.landmarks()
     assert (info["method"], info["images"], info["skipped"]) == ("zeroshot", COUNT, 1)
@@ -145,7 +149,7 @@ def test_a_run_can_be_made_again_in_the_same_folder(colours: Path, images: Image
 
 
 def test_annotated_pictures_are_measured_beside_the_mean_shape_and_random_weights(
-    finished: tuple[Run, Found],
+    finished: tuple[Run, Discovered],
 ) -> None:
     figures = finished[1][2].figures
     for key in SUMMARY[6:17]:
@@ -182,7 +186,7 @@ def test_errors_can_be_measured_on_other_pictures(colours: Path, images: ImageSe
     assert report.figures["forward_nme"] == pytest.approx(report.figures["random_forward_nme"])
 
 
-def test_a_finished_detector_can_be_evaluated_later(colours: Path, finished: tuple[Run, Found]) -> None:
+def test_a_finished_detector_can_be_evaluated_later(colours: Path, finished: tuple[Run, Discovered]) -> None:
     others = dotted_set(colours / "later", 6, seed=7)
     report = workflow.evaluate(finished[1][0], others)
     assert report.protocol["test_images"] == 3 and report.figures["forward_nme"] is not None
@@ -209,9 +213,7 @@ class Answer:
     in_crop: np.ndarray | None = None
 
 
-def answer(
-    images: ImageSet, regions: Regions, chosen: RunSettings, backbone: object, model: Answer
-) -> Stage[tuple[Landmarks, Keypoints]]:
+def answer(images: ImageSet, regions: Regions, chosen: RunSettings, backbone: object, model: Answer) -> Stage[Found]:
     yield progress("answering", 1, 1)
     if model.in_crop is None:
         xy = np.stack([model.places[name] for name in images.names])
@@ -221,7 +223,7 @@ def answer(
     points = xy.reshape(-1, 2)
     label = np.tile(np.arange(xy.shape[1]), len(xy))
     descriptors = np.eye(xy.shape[1], dtype=np.float32)[label]
-    return found, Keypoints(points, descriptors, label, np.repeat(np.arange(len(xy)), xy.shape[1]))
+    return Found(found, Keypoints(points, descriptors, label, np.repeat(np.arange(len(xy)), xy.shape[1])))
 
 
 def consistency_of(model: Answer, images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> float:
@@ -230,8 +232,8 @@ def consistency_of(model: Answer, images: ImageSet, monkeypatch: pytest.MonkeyPa
     detector = LandmarkDetector("made-up", settings(), model)
     backbone = ColourBackbone()
     regions = whole_regions(images)
-    landmarks, keypoints = drain(detector.iter_predict_in(images, regions, backbone))
-    report = drain(workflow.iter_evaluate(detector, Finding(landmarks, regions, keypoints), images, backbone=backbone))
+    finding = Finding.of(drain(detector.iter_predict_in(images, regions, backbone)), regions)
+    report = drain(workflow.iter_evaluate(detector, finding, images, backbone=backbone))
     value = report.figures["consistency"]
     assert value is not None
     return value
@@ -283,7 +285,7 @@ def test_one_annotated_picture_does_not_spoil_the_run(colours: Path, images: Ima
     assert report.figures["forward_nme"] is None and report.figures["detection_rate"] is not None
 
 
-def test_a_run_is_exported(finished: tuple[Run, Found], tmp_path: Path) -> None:
+def test_a_run_is_exported(finished: tuple[Run, Discovered], tmp_path: Path) -> None:
     run, _ = finished
     out = workflow.export_run(run, "coco", tmp_path / "deep" / "marks.json")
     document = json.loads(out.read_text())
@@ -300,12 +302,12 @@ def test_an_unfinished_run_has_nothing_to_export_or_to_sum_up(colours: Path, tmp
         workflow.run_summary(run)
 
 
-def test_an_unknown_format_is_refused(finished: tuple[Run, Found], tmp_path: Path) -> None:
+def test_an_unknown_format_is_refused(finished: tuple[Run, Discovered], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no export format 'pdf'"):
         workflow.export_run(finished[0], "pdf", tmp_path / "marks.pdf")
 
 
-def test_the_summary_has_these_keys_and_strict_numbers(finished: tuple[Run, Found]) -> None:
+def test_the_summary_has_these_keys_and_strict_numbers(finished: tuple[Run, Discovered]) -> None:
     summary = workflow.run_summary(finished[0])
     assert list(summary) == SUMMARY
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from uld_explorer.events import Event, Stage, fold
 from uld_explorer.landmarks.methods import METHODS
+from uld_explorer.landmarks.presets import PRESETS, preset_values
 from uld_explorer.settings import add_flags, from_args
 from uld_explorer.types import UserError
 
@@ -118,6 +119,9 @@ def _discover_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
     parser.add_argument("--method", default="zeroshot", choices=tuple(METHODS), help="(default: zeroshot)")
     parser.add_argument(
+        "--preset", default="quick", choices=tuple(PRESETS), help="how long and finely to train (default: quick)"
+    )
+    parser.add_argument(
         "--annotations", type=Path, help="COCO keypoints JSON or CSV; used for evaluation and the region only"
     )
     parser.add_argument(
@@ -143,6 +147,7 @@ def _evaluate_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--protocol", default="box", help="evaluation protocol (default: box)")
     parser.add_argument("--limit", type=int, help="use only the first N pictures")
     parser.add_argument("--baselines", nargs="*", default=[], help="random-weights")
+    parser.add_argument("--by", choices=("yaw",), help="show the errors for ranges of the annotated yaw as well")
 
 
 def _predict_parser(parser: argparse.ArgumentParser) -> None:
@@ -168,11 +173,12 @@ def discover(args: argparse.Namespace, show: Progress) -> dict[str, Any]:
     from uld_explorer.runs import create_run
 
     _check_flags(args)
-    settings = from_args(METHODS[args.method].settings, args)
+    chosen = METHODS[args.method].settings
+    settings = from_args(chosen, args, preset_values(args.preset, chosen))
     protocol = get_protocol(args.protocol)
     images = _open(args, show)
     tested = follow(iter_open(args.evaluate_on), show) if args.evaluate_on else None
-    run = create_run(runs_dir(), folder=args.out, title=images.label)
+    run = create_run(runs_dir(), folder=args.out, resume=getattr(args, "resume", True), title=images.label)
     stage = workflow.iter_discover(
         images, args.method, settings, run, evaluate_on=tested, baselines=args.baselines, protocol=protocol
     )
@@ -190,7 +196,7 @@ def _check_flags(args: argparse.Namespace) -> None:
     own = {field.name for field in dataclasses.fields(METHODS[args.method].settings)}
     for method in METHODS.values():
         for field in dataclasses.fields(method.settings):
-            if field.name not in own and getattr(args, field.name) != field.default:
+            if field.name not in own and hasattr(args, field.name):
                 flag = field.name.replace("_", "-")
                 raise UserError(f"--{flag} is a setting of --method {method.name}; {args.method} does not have it.")
 
@@ -246,7 +252,7 @@ def evaluate(args: argparse.Namespace, show: Progress) -> dict[str, Any]:
     """Measure a finished run on annotated pictures."""
     from uld_explorer import workflow
     from uld_explorer.analysis.protocols import get_protocol
-    from uld_explorer.analysis.report_file import format_report
+    from uld_explorer.analysis.report_file import format_by_yaw, format_report
     from uld_explorer.landmarks.detector import LandmarkDetector
 
     protocol = get_protocol(args.protocol)
@@ -258,9 +264,13 @@ def evaluate(args: argparse.Namespace, show: Progress) -> dict[str, Any]:
     finding = follow(detector.iter_predict(images, roi=args.roi), show)
     stage = workflow.iter_evaluate(detector, finding, images, baselines=args.baselines, protocol=protocol)
     report = follow(stage, show)
+    by_yaw = workflow.by_yaw(report)
     if not args.json:
         print(format_report(report))
-    return {"method": detector.method, "images": len(images), **report.figures, "protocol": report.protocol}
+        if args.by == "yaw":
+            print("\n" + format_by_yaw(by_yaw))
+    head = {"method": detector.method, "images": len(images)}
+    return {**head, **report.figures, "by_yaw": by_yaw, "protocol": report.protocol}
 
 
 def predict(args: argparse.Namespace, show: Progress) -> dict[str, Any]:
@@ -321,7 +331,6 @@ def _list_backbones() -> dict[str, str]:
 
 
 def _list_methods() -> dict[str, str]:
-    from uld_explorer.landmarks.methods import METHODS
 
     return {name: method.help for name, method in METHODS.items()}
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Generator, Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
+
+import numpy as np
 
 T = TypeVar("T")
 
@@ -22,6 +24,7 @@ class Event:
     kind   progress, note, artifact, done, failed or cancelled
     stage  what is being done, in words a user understands ("reading pictures")
     step, total  how far; total 0 where it is unknown
+    arrays  name -> array, for whoever drives the stage to keep as a file called data["name"]; not part of the JSON
     """
 
     kind: str
@@ -30,10 +33,12 @@ class Event:
     total: int = 0
     data: dict[str, Any] = field(default_factory=dict)
     time: float = field(default_factory=time.time)
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
 
     def to_json(self) -> str:
         """One line of JSON."""
-        return json.dumps(asdict(self))
+        record = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "arrays"}
+        return json.dumps(record)
 
     @classmethod
     def from_json(cls, line: str) -> Event:

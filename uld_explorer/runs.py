@@ -26,7 +26,7 @@ import numpy as np
 
 from uld_explorer.data.images import load_rgb
 from uld_explorer.events import Event, RunView, Stage, fold, progress
-from uld_explorer.types import ImageSet, Keypoints, Landmarks, Regions, Skipped, UserError
+from uld_explorer.types import ImageSet, Keypoints, Landmarks, PoseCodes, Regions, Skipped, UserError
 
 THUMB = 256
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}|demo")
@@ -56,7 +56,9 @@ class Run:
         return _read_json(self.folder / "settings.json") or {}
 
     def append(self, event: Event) -> None:
-        """Add one event to events.jsonl."""
+        """Add one event to events.jsonl; its arrays become results/NAME.safetensors."""
+        if event.arrays:
+            self.save_arrays(str(event.data["name"]), dict(event.arrays))
         with (self.folder / "events.jsonl").open("a", encoding="utf-8") as file:
             file.write(event.to_json() + "\n")
 
@@ -99,12 +101,24 @@ class Run:
 
     def save_landmarks(self, landmarks: Landmarks) -> None:
         """results/landmarks.safetensors."""
-        self.save_arrays("landmarks", {"xy": landmarks.xy, "present": landmarks.present, "score": landmarks.score})
+        arrays = {"xy": landmarks.xy, "present": landmarks.present, "score": landmarks.score}
+        if landmarks.guessed is not None:
+            arrays["guessed"] = landmarks.guessed
+        self.save_arrays("landmarks", arrays)
 
     def landmarks(self) -> Landmarks | None:
         """The landmarks, or None before they are found."""
         arrays = self.load_arrays("landmarks")
         return Landmarks(**arrays) if arrays else None
+
+    def save_poses(self, poses: PoseCodes) -> None:
+        """results/poses.safetensors."""
+        self.save_arrays("poses", {"codes": poses.codes, "cluster": poses.cluster})
+
+    def poses(self) -> PoseCodes | None:
+        """The pose codes, or None where the method knows of none."""
+        arrays = self.load_arrays("poses")
+        return PoseCodes(**arrays) if arrays else None
 
     def save_regions(self, regions: Regions) -> None:
         """results/regions.safetensors."""
@@ -177,14 +191,18 @@ def _read_json(path: Path) -> Any:
         return None
 
 
-def create_run(parent: Path, *, folder: Path | None = None, **info: Any) -> Run:
+def create_run(parent: Path, *, folder: Path | None = None, resume: bool = False, **info: Any) -> Run:
     """A new run under `parent` with an id of its own, or exactly at `folder`. Its name never comes from user text.
+
+    resume: a folder with a run that has not finished is used again.
 
     Raises:
         UserError: `folder` exists and is not empty.
     """
     if folder is None:
         folder = parent / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+    elif resume and "finished" not in (_read_json(folder / "run.json") or {"finished": 0}):
+        return Run(folder)
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is there already and not empty: give another folder with --out.")
     folder.mkdir(parents=True, exist_ok=True)

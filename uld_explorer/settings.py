@@ -9,7 +9,7 @@ import argparse
 import dataclasses
 import json
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -135,7 +135,10 @@ def _kind_name(kind: type) -> str:
 
 
 def add_flags(parser: argparse.ArgumentParser, settings: type[RunSettings], skip: Sequence[str] = ()) -> None:
-    """One flag for every field (`roi_margin` becomes `--roi-margin`), with the field's help and default."""
+    """One flag for every field (`roi_margin` becomes `--roi-margin`), with the field's help and default.
+
+    A flag that is not given leaves no trace in the parsed arguments.
+    """
     hints = typing.get_type_hints(settings)
     for field in dataclasses.fields(settings):
         if field.name in skip:
@@ -145,14 +148,14 @@ def add_flags(parser: argparse.ArgumentParser, settings: type[RunSettings], skip
             "%", "%%"
         )
         if hints[field.name] is bool:
-            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=field.default, help=text)
+            action = argparse.BooleanOptionalAction
+            parser.add_argument(flag, action=action, default=argparse.SUPPRESS, help=text)
         else:
-            parser.add_argument(
-                flag, type=hints[field.name], default=field.default, choices=field.metadata["choices"], help=text
-            )
+            kind, choices = hints[field.name], field.metadata["choices"]
+            parser.add_argument(flag, type=kind, default=argparse.SUPPRESS, choices=choices, help=text)
 
 
-def from_args(settings: type[S], args: argparse.Namespace) -> S:
-    """Settings from the flags that `add_flags` made."""
+def from_args(settings: type[S], args: argparse.Namespace, preset: Mapping[str, Any] | None = None) -> S:
+    """Settings from the flags of `add_flags` that were given; then the preset's values, then the defaults."""
     values = {f.name: getattr(args, f.name) for f in dataclasses.fields(settings) if hasattr(args, f.name)}
-    return settings(**values)
+    return settings(**{**(preset or {}), **values})

@@ -121,18 +121,27 @@ class Landmarks:
     xy       (N, K, 2) float64, pixels of the original picture; NaN where missing
     present  (N, K) bool
     score    (N, K) float32, cosine similarity to the landmark's centroid, in -1...1; 0 where missing
+    guessed  (N, K) bool, which of the present ones were not seen but placed where they must be; None: no method
+             that does so found them
     """
 
     xy: np.ndarray
     present: np.ndarray
     score: np.ndarray
+    guessed: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.xy)
 
+    @property
+    def seen(self) -> np.ndarray:
+        """(N, K) bool: present and not guessed."""
+        return self.present if self.guessed is None else self.present & ~self.guessed
+
     def take(self, index: np.ndarray) -> Landmarks:
         """The landmarks of the pictures in `index` (integer or boolean)."""
-        return Landmarks(self.xy[index], self.present[index], self.score[index])
+        guessed = None if self.guessed is None else self.guessed[index]
+        return Landmarks(self.xy[index], self.present[index], self.score[index], guessed)
 
 
 @dataclass(frozen=True)
@@ -149,6 +158,27 @@ class Keypoints:
     descriptor: np.ndarray
     label: np.ndarray
     image: np.ndarray
+
+
+@dataclass(frozen=True)
+class PoseCodes:
+    """How the thing is turned in each of N pictures, without a name for it.
+
+    codes    (N, L) float32, latent codes of the pose proxy (paper 3.3.1)
+    cluster  (N,) int64, the pose cluster that each picture belongs to, 0...Q-1
+    """
+
+    codes: np.ndarray
+    cluster: np.ndarray
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a method answers for N pictures; poses where it knows of any."""
+
+    landmarks: Landmarks
+    keypoints: Keypoints
+    poses: PoseCodes | None = None
 
 
 @dataclass(frozen=True)

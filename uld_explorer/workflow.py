@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from uld_explorer.analysis import consistency as consistency_figures
+from uld_explorer.analysis.clusters import YAW_EDGES, yaw_cluster_accuracy, yaw_r2
 from uld_explorer.analysis.projection import pca_map, umap_map
 from uld_explorer.analysis.protocols import PROTOCOLS, Protocol, normaliser
-from uld_explorer.analysis.report import build_report
+from uld_explorer.analysis.report import build_report, finite
 from uld_explorer.analysis.report_file import load_report, save_report
 from uld_explorer.data.regions import view_regions
 from uld_explorer.data.sources import iter_open
@@ -36,6 +37,7 @@ CONSISTENCY_PICTURES = 100
 BASELINES = ("random-weights",)
 ERRORS = ("forward_nme", "backward_nme", "mean_shape_nme", "random_forward_nme", "random_backward_nme")
 OTHERS = ("detection_rate", "consistency", "silhouette", "calinski_harabasz", "hungarian_accuracy", "seconds")
+POSES = ("pose_accuracy", "yaw_r2", "seen_rate")
 
 
 def open_images(
@@ -75,6 +77,8 @@ def iter_discover(
     detector, finding = yield from iter_fit_detector(images, method, settings, backbone)
     run.save_landmarks(finding.landmarks)
     run.save_regions(finding.regions)
+    if finding.poses is not None:
+        run.save_poses(finding.poses)
     detector.save(run.folder / "model")
     report = yield from iter_evaluate(
         detector, finding, images, evaluate_on=evaluate_on, baselines=baselines, protocol=protocol, backbone=backbone
@@ -182,9 +186,34 @@ def iter_evaluate(
     settings = detector.settings
     facts = {"roi": finding.regions.source, "roi_margin": settings.roi_margin, "roi_jitter": settings.roi_jitter}
     yield progress("measuring errors", 1, 1)
+    report.figures.update(_pose_figures(test, tested))
     return replace(
         report, protocol=report.protocol | facts | {"backbone": settings.backbone, "landmarks": settings.landmarks}
     )
+
+
+def _pose_figures(finding: Finding, images: ImageSet) -> dict[str, float | None]:
+    """Pose clusters against the annotated yaw (paper, Fig. 7), and the share of landmarks not only guessed."""
+    figures: dict[str, float | None] = dict.fromkeys(POSES)
+    figures["seen_rate"] = 100.0 * float(finding.landmarks.seen.mean())
+    yaw = None if images.annotations is None else images.annotations.yaw
+    if finding.poses is not None and yaw is not None:
+        figures["pose_accuracy"] = finite(yaw_cluster_accuracy(finding.poses.cluster, yaw)[0])
+        figures["yaw_r2"] = yaw_r2(finding.poses.codes, yaw)
+    return figures
+
+
+def by_yaw(report: Report) -> list[dict[str, float | None]]:
+    """The errors in each of five yaw ranges, in degrees; empty where the yaw is not known."""
+    names = {"forward_nme": "forward", "backward_nme": "backward", "mean_shape_nme": "mean_shape"}
+    tables = {
+        key: report.tables.get(f"{name}_by_yaw", []) for key, name in (names | {"detection_rate": "found"}).items()
+    }
+    ranges = []
+    for index in range(len(tables["forward_nme"])):
+        entry: dict[str, float | None] = {"from": float(YAW_EDGES[index]), "to": float(YAW_EDGES[index + 1])}
+        ranges.append(entry | {key: finite(values[index]) for key, values in tables.items()})
+    return ranges
 
 
 def _measurable(images: ImageSet, evaluate_on: ImageSet | None) -> bool:
@@ -224,8 +253,8 @@ def _iter_random_weights(
     rival, found = yield from iter_fit_detector(images, detector.method, settings, backbone, finding.regions)
     if evaluate_on is None:
         return found.landmarks, None
-    landmarks, _ = yield from rival.iter_predict_in(evaluate_on, test.regions, backbone)
-    return found.landmarks, landmarks
+    there = yield from rival.iter_predict_in(evaluate_on, test.regions, backbone)
+    return found.landmarks, there.landmarks
 
 
 def _iter_consistency(
@@ -240,7 +269,7 @@ def _iter_consistency(
     transform[:, :, 2] += corner - np.einsum("nij,nj->ni", transform[:, :, :2], corner)
     # Another name gives the transformed picture other noise, as another picture would have.
     renamed = replace(some, ids=tuple(f"{name}~turned" for name in some.ids))
-    seen, _ = yield from detector.iter_predict_in(renamed, view_regions(regions, transform), backbone)
+    seen = (yield from detector.iter_predict_in(renamed, view_regions(regions, transform), backbone)).landmarks
     moved = Landmarks(consistency_figures.apply(transform, seen.xy), seen.present, seen.score)
     error = consistency_figures.consistency_error(moved, found, transform, size)
     return float(error) if np.isfinite(error) else None
@@ -310,4 +339,5 @@ def run_summary(run: Run) -> dict[str, object]:
     report, info, settings = load_report(path), run.info(), run.settings()
     head = {"run": run.id, "method": info["method"], "backbone": settings["backbone"]}
     head |= {"images": info["images"], "skipped": info["skipped"], "landmarks": settings["landmarks"]}
-    return head | {key: report.figures.get(key) for key in ERRORS + OTHERS} | {"protocol": asdict(report)["protocol"]}
+    figures = {key: report.figures.get(key) for key in ERRORS + OTHERS + POSES}
+    return head | figures | {"by_yaw": by_yaw(report), "protocol": asdict(report)["protocol"]}

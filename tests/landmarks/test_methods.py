@@ -15,7 +15,7 @@ from uld_explorer.data.regions import whole_regions
 from uld_explorer.events import Event, drain
 from uld_explorer.landmarks.methods import METHODS, Method, get_method
 from uld_explorer.settings import RunSettings
-from uld_explorer.types import ImageSet, Keypoints, Landmarks, UserError
+from uld_explorer.types import Found, ImageSet, UserError
 
 COUNT, K = 6, 4
 
@@ -33,6 +33,7 @@ def images(tmp_path: Path, data_dir: Path) -> ImageSet:
 def small(method: Method) -> RunSettings:
     """Settings for few and small pictures; training just long enough to have happened."""
     wanted = {"landmarks": K, "map_size": 24, "batch": 2, "round_steps": 4, "rounds": 2, "width": 16, "train_batch": 2}
+    wanted |= {"proxy_steps": 4, "pose_clusters": 2}
     names = {field.name for field in dataclasses.fields(method.settings)}
     return method.settings.from_json({name: value for name, value in wanted.items() if name in names})
 
@@ -48,7 +49,8 @@ def fit(method: Method, images: ImageSet) -> tuple[list[Event], Any]:
             return events, stop.value
 
 
-def assert_consistent(landmarks: Landmarks, keypoints: Keypoints, count: int) -> None:
+def assert_consistent(found: Found, count: int) -> None:
+    landmarks, keypoints = found.landmarks, found.keypoints
     assert landmarks.xy.shape == (count, K, 2) and landmarks.xy.dtype == np.float64
     assert landmarks.present.shape == landmarks.score.shape == (count, K)
     assert landmarks.present.dtype == np.bool_ and landmarks.score.dtype == np.float32
@@ -57,6 +59,10 @@ def assert_consistent(landmarks: Landmarks, keypoints: Keypoints, count: int) ->
     assert keypoints.xy.shape == (size, 2) and len(keypoints.descriptor) == len(keypoints.image) == size > 0
     assert keypoints.label.min() >= -1 and keypoints.label.max() < K
     assert keypoints.image.min() >= 0 and keypoints.image.max() < count
+    assert not (landmarks.seen & ~landmarks.present).any()
+    if found.poses is not None:
+        assert len(found.poses.codes) == len(found.poses.cluster) == count
+        assert found.poses.codes.dtype == np.float32 and found.poses.cluster.min() >= 0
     np.testing.assert_allclose(np.linalg.norm(keypoints.descriptor, axis=1), 1, atol=1e-3)
 
 
@@ -80,13 +86,13 @@ def test_it_says_how_far_it_is(method: Method, images: ImageSet) -> None:
 
 
 def test_it_returns_a_model_landmarks_and_keypoints(method: Method, images: ImageSet) -> None:
-    _, (model, landmarks, keypoints) = fit(method, images)
+    _, (model, found) = fit(method, images)
     assert isinstance(model, method.model)
-    assert_consistent(landmarks, keypoints, COUNT)
+    assert_consistent(found, COUNT)
 
 
 def test_its_model_survives_as_tensors_and_predicts_the_same(method: Method, images: ImageSet) -> None:
-    _, (model, _, _) = fit(method, images)
+    _, (model, _) = fit(method, images)
     tensors = model.to_tensors()
     assert tensors and all(isinstance(value, np.ndarray) for value in tensors.values())
     kept = method.model.from_tensors(tensors)
@@ -95,13 +101,13 @@ def test_its_model_survives_as_tensors_and_predicts_the_same(method: Method, ima
         drain(method.iter_predict(some, whole_regions(some), small(method), ColourBackbone(), each))
         for each in (model, kept)
     ]
-    for landmarks, keypoints in predictions:
-        assert_consistent(landmarks, keypoints, 2)
-    np.testing.assert_array_equal(predictions[0][0].xy, predictions[1][0].xy)
+    for found in predictions:
+        assert_consistent(found, 2)
+    np.testing.assert_array_equal(*(found.landmarks.xy for found in predictions))
 
 
 def test_it_is_the_same_twice(method: Method, images: ImageSet) -> None:
-    first, second = (fit(method, images)[1][1] for _ in range(2))
+    first, second = (fit(method, images)[1][1].landmarks for _ in range(2))
     np.testing.assert_array_equal(first.xy, second.xy)
     np.testing.assert_array_equal(first.score, second.score)
 

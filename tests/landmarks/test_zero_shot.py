@@ -41,7 +41,8 @@ def chosen(**changes: object) -> ZeroShotSettings:
 
 
 def fit(images: ImageSet, settings: ZeroShotSettings) -> tuple[Codebook, Landmarks, Keypoints]:
-    return drain(iter_fit(images, whole_regions(images), settings, ColourBackbone()))
+    codebook, found = drain(iter_fit(images, whole_regions(images), settings, ColourBackbone()))
+    return codebook, found.landmarks, found.keypoints
 
 
 @pytest.fixture()
@@ -162,7 +163,7 @@ def test_planted_landmarks_are_found_and_keep_their_identity(images: ImageSet, t
     assert distance.max() < 1, "every dot within a cell, by the same landmark in every picture"
     others = dotted_set(tmp_path / "others", 5, seed=9)
     assert others.annotations is not None
-    seen, _ = drain(iter_predict(others, whole_regions(others), chosen(), ColourBackbone(), codebook))
+    seen = drain(iter_predict(others, whole_regions(others), chosen(), ColourBackbone(), codebook)).landmarks
     assert np.linalg.norm(seen.xy[:, match] - others.annotations.xy, axis=-1).max() / CELL < 1
 
 
@@ -203,7 +204,7 @@ def test_only_the_region_is_searched(images: ImageSet) -> None:
     assert images.annotations is not None
     boxes = np.hstack([images.annotations.xy[:, 0] - 7, np.full((8, 2), 14.0)])
     regions = Regions(boxes, np.zeros(8))
-    _, landmarks, _ = drain(iter_fit(images, regions, chosen(landmarks=2), ColourBackbone()))
+    landmarks = drain(iter_fit(images, regions, chosen(landmarks=2), ColourBackbone()))[1].landmarks
     inside = (landmarks.xy >= boxes[:, None, :2]) & (landmarks.xy <= boxes[:, None, :2] + 14)
     assert inside[landmarks.present].all()
 
@@ -221,7 +222,7 @@ def test_permuted_pictures_have_permuted_landmarks(images: ImageSet) -> None:
     settings = chosen(pixels=EVERYTHING)
     codebook, landmarks, _ = fit(images, settings)
     shuffled = images.take(order)
-    predicted, _ = drain(iter_predict(shuffled, whole_regions(shuffled), settings, ColourBackbone(), codebook))
+    predicted = drain(iter_predict(shuffled, whole_regions(shuffled), settings, ColourBackbone(), codebook)).landmarks
     np.testing.assert_array_equal(predicted.xy, landmarks.xy[order])
     assert images.annotations is not None
     match, _ = dots_found(landmarks, images.annotations.xy)
@@ -256,7 +257,7 @@ def test_oversegmented_landmarks_are_numbered_anew_and_predicted_alike(images: I
     assert len(codebook.centroids) == 12 and len(codebook.chosen) == landmarks.xy.shape[1] == 3
     np.testing.assert_array_equal(np.stack([keypoints.image, keypoints.label]), np.nonzero(landmarks.present))
     np.testing.assert_array_equal(keypoints.xy, landmarks.xy[landmarks.present])
-    again, _ = drain(iter_predict(images, whole_regions(images), settings, ColourBackbone(), codebook))
+    again = drain(iter_predict(images, whole_regions(images), settings, ColourBackbone(), codebook)).landmarks
     np.testing.assert_array_equal(again.xy, landmarks.xy)
 
 

@@ -122,6 +122,21 @@ def yaw_bins(yaw: np.ndarray, error: np.ndarray) -> np.ndarray:
     return np.array([float(column_means(error[index == i])) for i in range(len(YAW_EDGES) - 1)])
 
 
+def yaw_r2(codes: np.ndarray, yaw: np.ndarray, neighbours: int = 5, seed: int = 0) -> float | None:
+    """How well pose codes know the yaw: R² of a nearest-neighbour regression, at most 1; None below 20 known yaws.
+
+    codes (N, L), yaw (N,) degrees. A seeded half of the pictures tells the yaw of the other half.
+    """
+    from sklearn.neighbors import KNeighborsRegressor
+
+    rows = np.random.default_rng(seed).permutation(np.flatnonzero(np.isfinite(yaw)))
+    half = len(rows) // 2
+    if half < 10:
+        return None
+    known = KNeighborsRegressor(neighbours).fit(codes[rows[:half]], yaw[rows[:half]])
+    return float(known.score(codes[rows[half:]], yaw[rows[half:]]))
+
+
 def yaw_cluster_accuracy(cluster: np.ndarray, yaw: np.ndarray) -> tuple[float, np.ndarray]:
     """Do pose clusters follow the yaw? (paper, Fig. 7)
 

@@ -175,14 +175,21 @@ def _extra_tables(
 ) -> dict[str, list[float]]:
     rates = _mean_rows([clusters.detection_rate(score.found) for _, score in points])
     accuracy = _mean_rows([_hungarian(fit, score, protocol) for fit, score in points])
-    by_yaw: list[float] = []
-    if all(score.truth.yaw is not None for _, score in points):
-        rows = [
-            clusters.yaw_bins(np.asarray(score.truth.yaw, dtype=np.float64), column_means(result.forward.T))
-            for result, (_, score) in zip(results, points, strict=True)
-        ]
-        by_yaw = _list(_mean_rows(rows))
-    return {"detection_rates": _list(rates), "hungarian_by_point": _list(accuracy), "forward_by_yaw": by_yaw}
+    tables = {"detection_rates": _list(rates), "hungarian_by_point": _list(accuracy)}
+    return tables | _yaw_tables(results, [score for _, score in points])
+
+
+def _yaw_tables(results: Sequence[NmeResult], scores: Sequence[_Set]) -> dict[str, list[float]]:
+    """Errors and the share found in each of the five yaw ranges; empty where the yaw is not known."""
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in ("forward", "backward", "mean_shape", "found")}
+    for result, score in zip(results, scores, strict=True):
+        if score.truth.yaw is None:
+            return {f"{name}_by_yaw": [] for name in rows}
+        yaw = np.asarray(score.truth.yaw, dtype=np.float64)
+        for name in ("forward", "backward", "mean_shape"):
+            rows[name].append(clusters.yaw_bins(yaw, column_means(getattr(result, name).T)))
+        rows["found"].append(clusters.yaw_bins(yaw, 100.0 * score.found.present.mean(1)))
+    return {f"{name}_by_yaw": _list(_mean_rows(values)) for name, values in rows.items()}
 
 
 def _hungarian_kind(part: _Set, protocol: Protocol) -> str:

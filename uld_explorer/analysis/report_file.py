@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from uld_explorer.analysis.report import finite
@@ -53,9 +54,24 @@ def format_report(report: Report) -> str:
         "silhouette": "Silhouette",
         "calinski_harabasz": "Calinski-Harabasz",
         "consistency": "consistency, px at 128",
+        "pose_accuracy": "pose clusters by yaw %",
+        "yaw_r2": "pose codes' yaw, R²",
     }
-    lines += [f"{label:<24}{_cell(report, key):>16}" for key, label in labels.items()]
+    lines += [f"{label:<24}{_cell(report, key):>16}" for key, label in labels.items() if key in report.figures]
     return "\n".join([*lines, "", _protocol_line(report)])
+
+
+def format_by_yaw(ranges: Sequence[Mapping[str, object]]) -> str:
+    """A plain-text table of what `workflow.by_yaw` gives."""
+    if not ranges:
+        return "No errors by yaw: the annotations do not say how the objects are turned."
+    lines = [f"{'yaw':<14}  {'forward %':>10}  {'backward %':>10}  {'mean shape %':>12}  {'found %':>8}"]
+    for entry in ranges:
+        values = [entry[key] for key in ("forward_nme", "backward_nme", "mean_shape_nme", "detection_rate")]
+        cells = ["-" if value is None else f"{value:.2f}" for value in values]
+        name = f"{entry['from']:.0f}...{entry['to']:.0f}"
+        lines.append(f"{name:<14}  {cells[0]:>10}  {cells[1]:>10}  {cells[2]:>12}  {cells[3]:>8}")
+    return "\n".join(lines)
 
 
 def _row_names(report: Report) -> list[str]:

@@ -11,7 +11,8 @@ from uld_explorer.types import ImageSet, Landmarks, Regions
 
 
 def coco_document(images: ImageSet, landmarks: Landmarks, regions: Regions | None) -> dict:
-    """A COCO keypoints document: one annotation a picture, visibility 2 where found and 0 where missing.
+    """A COCO keypoints document: one annotation a picture, visibility 2 where found, 1 where placed unseen, 0 where
+    missing.
 
     The box is the region of interest, clipped to the picture; the tight box of the points where there is none.
     `scores` (0...1, cosine similarity) is an extra field that readers ignore.
@@ -31,7 +32,7 @@ def coco_document(images: ImageSet, landmarks: Landmarks, regions: Regions | Non
 def _annotation(row: int, landmarks: Landmarks, box: list[float]) -> dict:
     present = landmarks.present[row]
     xy = np.where(present[:, None], landmarks.xy[row], 0.0)
-    triples = np.column_stack([xy.round(2), np.where(present, 2, 0)])
+    triples = np.column_stack([xy.round(2), np.where(landmarks.seen[row], 2, np.where(present, 1, 0))])
     return {
         "id": row + 1,
         "image_id": row + 1,

@@ -17,7 +17,8 @@ def _safe(name: str) -> str:
 
 
 def write_csv(path: Path, images: ImageSet, landmarks: Landmarks, regions: Regions | None = None) -> None:
-    """Write the long table, readable again as annotations; missing landmarks have no coordinates and visibility 0."""
+    """Write the long table, readable again as annotations; visibility 1 for those placed unseen, 0 and no coordinates
+    for the missing ones."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
@@ -25,8 +26,8 @@ def write_csv(path: Path, images: ImageSet, landmarks: Landmarks, regions: Regio
             for k in range(landmarks.xy.shape[1]):
                 if landmarks.present[row, k]:
                     x, y = landmarks.xy[row, k]
-                    writer.writerow(
-                        [_safe(name), f"landmark_{k + 1}", f"{x:.2f}", f"{y:.2f}", 2, f"{landmarks.score[row, k]:.4f}"]
-                    )
+                    visibility = 2 if landmarks.seen[row, k] else 1
+                    place, score = [f"{x:.2f}", f"{y:.2f}"], f"{landmarks.score[row, k]:.4f}"
+                    writer.writerow([_safe(name), f"landmark_{k + 1}", *place, visibility, score])
                 else:
                     writer.writerow([_safe(name), f"landmark_{k + 1}", "", "", 0, ""])

@@ -19,7 +19,7 @@ from uld_explorer.landmarks import zero_shot
 from uld_explorer.landmarks.tensors import under
 from uld_explorer.landmarks.zero_shot import ZeroShotSettings
 from uld_explorer.settings import setting
-from uld_explorer.types import ImageSet, Keypoints, Landmarks, Regions
+from uld_explorer.types import Found, ImageSet, Keypoints, Landmarks, Regions
 
 if TYPE_CHECKING:
     from uld_explorer.landmarks.pseudo_labels import PseudoLabels
@@ -54,6 +54,7 @@ class SelfTrainingSettings(ZeroShotSettings):
     )
     contrast: float = setting(5.0, "weight of the descriptors' loss beside the heat map's", low=0.0, high=1000.0)
     same_image: bool = setting(True, "descriptors are pushed apart inside a picture only, not as in the paper anywhere")
+    resume: bool = setting(True, "go on from the checkpoint that the same settings and pictures left", result=False)
     width: int = setting(96, "channels of the aggregation network", low=8, high=1024)
     descriptor: int = setting(64, "length of a learned descriptor", low=4, high=1024)
 
@@ -90,7 +91,7 @@ class SelfTrained:
 
 def iter_fit(
     images: ImageSet, regions: Regions, settings: SelfTrainingSettings, backbone: Backbone
-) -> Stage[tuple[SelfTrained, Landmarks, Keypoints]]:
+) -> Stage[tuple[SelfTrained, Found]]:
     """Discover landmarks by rounds of labelling and training. A killed fit goes on where it stopped.
 
     Raises:
@@ -101,22 +102,22 @@ def iter_fit(
 
     first = None
     if settings.start == "zeroshot":
-        _, first, _ = yield from zero_shot.iter_fit(images, regions, settings, backbone)
-    ranges = ViewRanges(settings.rotation, (1 - settings.scaling, 1 + settings.scaling), settings.shift)
-    data = yield from iter_view_maps(images, regions, settings, backbone, settings.views, ranges)
-    folder = _checkpoint_folder(data, settings)
+        _, found = yield from zero_shot.iter_fit(images, regions, settings, backbone)
+        first = found.landmarks
+    data = yield from iter_view_maps(images, regions, settings, backbone, settings.views, view_ranges(settings))
+    folder = checkpoint_folder(data, settings)
     state = label_rounds.new_state(folder, data, settings)
     if state.done or state.step:
         yield note("training", "Going on from the last checkpoint")
     labels = yield from label_rounds.iter_rounds(state, data, settings, first)
     model = label_rounds.to_model(state)
     shutil.rmtree(folder, ignore_errors=True)
-    return model, *_answer(labels, data)
+    return model, _answer(labels, data)
 
 
 def iter_predict(
     images: ImageSet, regions: Regions, settings: SelfTrainingSettings, backbone: Backbone, model: SelfTrained
-) -> Stage[tuple[Landmarks, Keypoints]]:
+) -> Stage[Found]:
     """Find the model's landmarks on other pictures: heat map, keypoints, nearest centroid, one exemplar each."""
     from uld_explorer.landmarks import label_rounds
     from uld_explorer.landmarks.view_maps import iter_view_maps
@@ -125,19 +126,31 @@ def iter_predict(
     return _answer(label_rounds.locate(model, data, settings), data)
 
 
-def _checkpoint_folder(data: ViewMaps, settings: SelfTrainingSettings) -> Path:
-    """Named by everything that the result depends on, so that the same command finds its own checkpoint."""
-    digest = hashlib.sha256(settings.fingerprint().encode())
+def view_ranges(settings: SelfTrainingSettings) -> ViewRanges:
+    """How far the views that training sees may differ from the picture."""
+    return ViewRanges(settings.rotation, (1 - settings.scaling, 1 + settings.scaling), settings.shift)
+
+
+def checkpoint_folder(data: ViewMaps, settings: SelfTrainingSettings) -> Path:
+    """Named by everything that the result depends on, so that the same command finds its own checkpoint.
+
+    Emptied where the settings do not want to resume.
+    """
+    digest = hashlib.sha256(f"{type(settings).__name__}{settings.fingerprint()}".encode())
     for name, values in data.maps.layers.items():
         store = Path(str(getattr(values, "filename", ""))).parent.name
         digest.update(f"{name}{values.shape}{store}".encode())
     digest.update(data.inside.tobytes())
-    return paths.cache_dir("training") / digest.hexdigest()[:24]
+    folder = paths.cache_dir("training") / digest.hexdigest()[:24]
+    if not settings.resume:
+        shutil.rmtree(folder, ignore_errors=True)
+    return folder
 
 
-def _answer(labels: PseudoLabels, data: ViewMaps) -> tuple[Landmarks, Keypoints]:
+def _answer(labels: PseudoLabels, data: ViewMaps) -> Found:
     """From crop units to pixels of the original pictures."""
     xy = np.stack([to_pixels(points, affine) for points, affine in zip(labels.points, data.affines, strict=True)])
     image, label = np.nonzero(labels.present)
     descriptors = labels.descriptor[labels.present].astype(np.float32)
-    return Landmarks(xy, labels.present, labels.score), Keypoints(xy[labels.present], descriptors, label, image)
+    keypoints = Keypoints(xy[labels.present], descriptors, label, image)
+    return Found(Landmarks(xy, labels.present, labels.score), keypoints)

@@ -18,18 +18,24 @@ from uld_explorer.landmarks.looking import iter_load_backbone, iter_regions
 from uld_explorer.landmarks.methods import Method, get_method
 from uld_explorer.landmarks.tensors import under
 from uld_explorer.settings import RunSettings
-from uld_explorer.types import ImageSet, Keypoints, Landmarks, Regions, UserError
+from uld_explorer.types import Found, ImageSet, Keypoints, Landmarks, PoseCodes, Regions, UserError
 
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a detector finds on pictures: landmarks (N, K), where it looked, and the points with their descriptors."""
+    """What a detector finds on N pictures: landmarks (N, K), where it looked, points with descriptors, poses if any."""
 
     landmarks: Landmarks
     regions: Regions
     keypoints: Keypoints
+    poses: PoseCodes | None = None
+
+    @classmethod
+    def of(cls, found: Found, regions: Regions) -> Finding:
+        """What a method found, with where it looked."""
+        return cls(found.landmarks, regions, found.keypoints, found.poses)
 
 
 @dataclass(frozen=True)
@@ -52,12 +58,9 @@ class LandmarkDetector:
         settings = self.settings if roi is None else replace(self.settings, roi=roi)
         backbone = backbone or (yield from iter_load_backbone(settings))
         regions, _ = yield from iter_regions(images, settings, backbone, self.foreground)
-        landmarks, keypoints = yield from self.iter_predict_in(images, regions, backbone)
-        return Finding(landmarks, regions, keypoints)
+        return Finding.of((yield from self.iter_predict_in(images, regions, backbone)), regions)
 
-    def iter_predict_in(
-        self, images: ImageSet, regions: Regions, backbone: Backbone
-    ) -> Stage[tuple[Landmarks, Keypoints]]:
+    def iter_predict_in(self, images: ImageSet, regions: Regions, backbone: Backbone) -> Stage[Found]:
         """Find the landmarks inside given regions."""
         return (yield from self._method.iter_predict(images, regions, self.settings, backbone, self.model))
 
@@ -121,5 +124,5 @@ def iter_fit_detector(
     foreground = None
     if regions is None:
         regions, foreground = yield from iter_regions(images, settings, backbone)
-    model, landmarks, keypoints = yield from get_method(method).iter_fit(images, regions, settings, backbone)
-    return LandmarkDetector(method, settings, model, foreground), Finding(landmarks, regions, keypoints)
+    model, found = yield from get_method(method).iter_fit(images, regions, settings, backbone)
+    return LandmarkDetector(method, settings, model, foreground), Finding.of(found, regions)

@@ -23,17 +23,23 @@ from uld_explorer.landmarks.pseudo_labels import (
 from uld_explorer.landmarks.self_training import Weights, bootstrap_losses, label_losses
 from uld_explorer.landmarks.training import Steps, TrainingState, iter_steps
 from uld_explorer.landmarks.view_maps import ViewMaps
+from uld_explorer.landmarks.watching import round_event
 from uld_explorer.types import Landmarks
 
 
 def new_state(folder: Path, data: ViewMaps, settings: SelfTrainingSettings) -> TrainingState:
     """A fresh network, or the one of the checkpoint in `folder`."""
+    return TrainingState(folder, {"network": new_network(data, settings)})
+
+
+def new_network(data: ViewMaps, settings: SelfTrainingSettings) -> LandmarkNetwork:
+    """A network for these maps, initialised by the settings' seed."""
     shape = NetworkShape(data.layers, settings.map_size, settings.width, settings.width, settings.descriptor)
     generator = torch.random.get_rng_state()
     torch.manual_seed(settings.seed)
     network = LandmarkNetwork(shape)
     torch.random.set_rng_state(generator)
-    return TrainingState(folder, {"network": network})
+    return network
 
 
 def network_of(state: TrainingState) -> LandmarkNetwork:
@@ -49,26 +55,25 @@ def iter_rounds(
     """All rounds; the labels after the last one. `first`: where the first round's labels come from, if not from
     bootstrapped keypoints."""
     network = network_of(state)
-    weights = Weights(
-        settings.train_batch,
-        settings.sigma,
-        settings.margin,
-        settings.contrast,
-        settings.same_image,
-    )
+    weights = weights_of(settings)
     if first is None:
         losses = partial(bootstrap_losses, network, data, settings.train_batch)
         steps = Steps("bootstrap", "bootstrapping", settings.bootstrap_steps, settings.rate)
         yield from iter_steps(state, steps, network.parameters(), losses, settings.seed)
     for index in range(settings.rounds + 1):
         yield from _iter_label(state, data, settings, index, first)
-        if index == settings.rounds or _settled(state, settings, index):
+        if index == settings.rounds or settled(state, settings, index):
             break
         labels, mirror = _read(state)
         losses = partial(label_losses, network, data, labels, mirror, weights)
         steps = Steps(f"round {index + 1}", f"training, round {index + 1}", settings.round_steps, settings.rate)
         yield from iter_steps(state, steps, network.parameters(), losses, settings.seed)
     return _read(state)[0]
+
+
+def weights_of(settings: SelfTrainingSettings) -> Weights:
+    """The settings of the losses."""
+    return Weights(settings.train_batch, settings.sigma, settings.margin, settings.contrast, settings.same_image)
 
 
 def _iter_label(
@@ -80,17 +85,20 @@ def _iter_label(
         return
     before = _read(state)[0] if "points" in state.arrays else None
     if index == 0 and first is not None:
-        labels, mirror = _from_landmarks(first, data), np.full(settings.landmarks, -1)
+        labels, mirror = from_landmarks(first, data), np.full(settings.landmarks, -1)
     else:
         labels, mirror = _cluster(state, data, settings, before)
     changed = churn(before, labels)
     _write(state, labels, mirror)
     found = float(labels.present.mean())
+    described = labels.descriptor if labels.descriptor.shape[-1] > 1 else np.zeros((*labels.present.shape, 1))
+    network = network_of(state)
+    yield round_event(index, network, data, labels.points, labels.present, described, churn=round(changed, 4))
     state.finish(phase, churn=round(changed, 4), found=round(found, 4))
     yield note("training", f"Labels {index + 1}: {found:.0%} of landmarks found, {changed:.0%} of them new or moved")
 
 
-def _from_landmarks(first: Landmarks, data: ViewMaps) -> PseudoLabels:
+def from_landmarks(first: Landmarks, data: ViewMaps) -> PseudoLabels:
     """ZeroShot's landmarks as labels.
 
     Differs from paper: which bootstraps keypoints first. Over features that already correspond, bootstrapped
@@ -116,7 +124,8 @@ def _cluster(
     return labels, mirror_map(network, data, labels, centroids)
 
 
-def _settled(state: TrainingState, settings: SelfTrainingSettings, index: int) -> bool:
+def settled(state: TrainingState, settings: SelfTrainingSettings, index: int) -> bool:
+    """Whether so few labels changed before round `index` that training may end."""
     last = next(entry for entry in reversed(state.history) if entry["phase"].startswith("labels"))
     return index > 0 and last["churn"] < settings.settled
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from uld_explorer.landmarks import d_uld, zero_shot
+from uld_explorer.landmarks import d_uld, d_uldpp, zero_shot
 from uld_explorer.settings import RunSettings
 from uld_explorer.types import UserError
 
@@ -15,8 +15,8 @@ from uld_explorer.types import UserError
 class Method:
     """A way to discover landmarks.
 
-    iter_fit(images, regions, settings, backbone) returns (model, Landmarks, Keypoints);
-    iter_predict(images, regions, settings, backbone, model) returns (Landmarks, Keypoints);
+    iter_fit(images, regions, settings, backbone) returns (model, Found);
+    iter_predict(images, regions, settings, backbone, model) returns Found;
     model: what it learned, with `to_tensors()` and `from_tensors()`.
     """
 
@@ -47,6 +47,33 @@ METHODS = {
         d_uld.iter_fit,
         d_uld.iter_predict,
         d_uld.SelfTrained,
+    ),
+    "duldpp": Method(
+        "duldpp",
+        "D-ULD++",
+        "also learns poses, clusters pose by pose, and knows where hidden landmarks are: minutes",
+        d_uldpp.PoseSettings,
+        d_uldpp.iter_fit,
+        d_uldpp.iter_predict,
+        d_uldpp.PoseTrained,
+    ),
+    "duld-pp": Method(
+        "duld-pp",
+        "D-ULD + PP",
+        "D-ULD++ without two-stage clustering, with the pose proxy's decoder throughout (ablation)",
+        d_uldpp.ProxySettings,
+        d_uldpp.iter_fit,
+        d_uldpp.iter_predict,
+        d_uldpp.PoseTrained,
+    ),
+    "duld-tsc": Method(
+        "duld-tsc",
+        "D-ULD + TSC",
+        "D-ULD++ with the pose proxy's decoder throughout, instead of Eq. 3 (ablation)",
+        d_uldpp.FullProxySettings,
+        d_uldpp.iter_fit,
+        d_uldpp.iter_predict,
+        d_uldpp.PoseTrained,
     ),
 }
 

@@ -47,7 +47,7 @@ class PseudoLabels:
     descriptor: np.ndarray
 
 
-def _passes(
+def passes(
     network: LandmarkNetwork, data: ViewMaps, view: int = 0
 ) -> Iterator[tuple[np.ndarray, torch.Tensor, torch.Tensor]]:
     """Rows, logits and descriptor volume, batch by batch. Only from where gradients are off."""
@@ -62,7 +62,7 @@ def _passes(
 def find_candidates(network: LandmarkNetwork, data: ViewMaps, count: int, window: int) -> Candidates:
     """The `count` highest peaks of every picture's heat map inside its region, with their descriptors."""
     parts = []
-    for rows, logits, volume in _passes(network, data):
+    for rows, logits, volume in passes(network, data):
         heat = logits.sigmoid() * torch.from_numpy(data.inside[rows])
         points, height = find_peaks(heat, count, window, 0.0)
         parts.append((points, height, describe_points(volume, points)))
@@ -88,7 +88,7 @@ def choose_exemplars(candidates: Candidates, centroids: np.ndarray, threshold: f
 def describe_labels(network: LandmarkNetwork, data: ViewMaps, labels: PseudoLabels) -> np.ndarray:
     """(K, D) unit: the mean descriptor of each landmark where its labels are."""
     total = 0.0
-    for rows, _, volume in _passes(network, data):
+    for rows, _, volume in passes(network, data):
         points = torch.from_numpy(np.nan_to_num(labels.points[rows], nan=0.5)).float()
         total = total + (describe_points(volume, points).numpy() * labels.present[rows, :, None]).sum(0)
     return total / np.maximum(np.linalg.norm(total, axis=-1, keepdims=True), 1e-9)
@@ -105,7 +105,7 @@ def mirror_map(network: LandmarkNetwork, data: ViewMaps, labels: PseudoLabels, c
     if data.count <= MIRRORED:
         return np.full(landmarks, -1)
     together = np.zeros((landmarks, landmarks))
-    for rows, _, volume in _passes(network, data, MIRRORED):
+    for rows, _, volume in passes(network, data, MIRRORED):
         points = torch.from_numpy(np.nan_to_num(labels.points[rows], nan=0.5)).float()
         there = describe_points(volume, apply_affine(data.transforms(rows, MIRRORED), points)).numpy()
         becomes = (there @ centroids.T).argmax(2)

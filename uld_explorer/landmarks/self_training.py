@@ -72,6 +72,11 @@ class Labelled:
     present: Tensor
     identity: Tensor
 
+    def only(self, which: Tensor) -> Labelled:
+        """The part of the batch where `which` (B,) is true."""
+        parts = (self.logits, self.volume, self.points, self.present, self.identity)
+        return Labelled(*(part[which] for part in parts))
+
 
 def label_losses(
     network: LandmarkNetwork,
@@ -86,18 +91,24 @@ def label_losses(
     mirror (K,) says which landmark each one is in a mirrored view; where it is -1, the view still teaches where a
     landmark is, but not which.
     """
-    batch = _draw(network, data, labels, mirror, weights.batch, rng)
-    heat = batch.logits.sigmoid()
-    target = heat_maps(batch.points, batch.present.float(), network.shape.cells, weights.sigma)
-    found = (heat - target).square().sum((1, 2)).mean() / labels.points.shape[1]
-    return {"heat map": found, "descriptors": weights.contrast * _contrast(batch, weights, rng)}
+    rows = torch.randint(len(data), (weights.batch,), generator=rng).numpy()
+    view = torch.randint(data.count, (weights.batch,), generator=rng).numpy()
+    batch = look(network, data, labels, mirror, rows, view)
+    return {
+        "heat map": heat_map_loss(batch, weights.sigma),
+        "descriptors": weights.contrast * descriptor_loss(batch, weights, rng),
+    }
 
 
-def _draw(
-    network: LandmarkNetwork, data: ViewMaps, labels: PseudoLabels, mirror: np.ndarray, count: int, rng: torch.Generator
+def look(
+    network: LandmarkNetwork,
+    data: ViewMaps,
+    labels: PseudoLabels,
+    mirror: np.ndarray,
+    rows: np.ndarray,
+    view: np.ndarray,
 ) -> Labelled:
-    rows = torch.randint(len(data), (count,), generator=rng).numpy()
-    view = torch.randint(data.count, (count,), generator=rng).numpy()
+    """What the network makes of a view (B,) each of the pictures `rows` (B,), with their labels moved there."""
     logits, volume = network(data.take(rows, view))
     origin = torch.from_numpy(np.nan_to_num(labels.points[rows], nan=-9.0)).float()
     points = apply_affine(data.transforms(rows, view), origin)
@@ -107,7 +118,14 @@ def _draw(
     return Labelled(logits, volume, points, present, identity)
 
 
-def _contrast(batch: Labelled, weights: Weights, rng: torch.Generator) -> Tensor:
+def heat_map_loss(batch: Labelled, sigma: float) -> Tensor:
+    """Squared error of the heat map, summed over cells, per landmark."""
+    target = heat_maps(batch.points, batch.present.float(), batch.logits.shape[-1], sigma)
+    error = (batch.logits.sigmoid() - target).square()
+    return error.sum((1, 2)).mean() / batch.present.shape[1]
+
+
+def descriptor_loss(batch: Labelled, weights: Weights, rng: torch.Generator) -> Tensor:
     """Eq. 4 over the labels, and background points of the same pictures as a label of none."""
     count, landmarks = batch.present.shape
     away = torch.rand(count, BACKGROUND, 2, generator=rng)

@@ -149,6 +149,8 @@ def iter_steps(
                 state.save()  # whoever cancels may want to go on later
                 raise
             recent = []
+        for group in optimiser.param_groups:
+            group["lr"] = steps.rate * min(1.0, 2 * (1 - step / steps.count))
         losses = loss_of(torch.Generator().manual_seed(seed * 1_000_003 + len(state.done) * 100_003 + step))
         optimiser.zero_grad(set_to_none=True)
         torch.stack(list(losses.values())).sum().backward()

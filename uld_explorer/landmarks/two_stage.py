@@ -12,6 +12,10 @@ from uld_explorer.landmarks.clustering import kmeans
 FEWEST = 4
 """Keypoints that each cluster of a pose should have on average; a pose with fewer uses everyone's clusters."""
 
+ALIKE = 0.7
+"""Likeness (cosine) below which a pose's cluster is not the landmark it was matched to, but of something else: the
+landmark is not seen in that pose, and everyone's cluster stands for it."""
+
 
 @dataclass(frozen=True)
 class PoseCodebooks:
@@ -64,5 +68,7 @@ def cluster_keypoints(
             books.append(landmarks)
             continue
         found = kmeans(of_pose, len(landmarks), seed=seed, start=None if start is None else start[q])
-        books.append(found[linear_sum_assignment(-(landmarks @ found.T))[1]])
+        found = found[linear_sum_assignment(-(landmarks @ found.T))[1]]
+        alike = (found * landmarks).sum(1, keepdims=True) >= ALIKE
+        books.append(np.where(alike, found, landmarks))
     return np.stack(books)

@@ -13,7 +13,7 @@ from uld_explorer.features.backbone import Backbone
 from uld_explorer.features.store import FeatureMaps, iter_extract
 from uld_explorer.landmarks.clustering import clustering_backend, kmeans
 from uld_explorer.settings import RunSettings, setting
-from uld_explorer.types import ImageSet, Keypoints, Landmarks, Regions
+from uld_explorer.types import Found, ImageSet, Keypoints, Landmarks, Regions
 
 FEWEST = 8
 """Descriptors that a cluster should have on average, before there is more than one a landmark."""
@@ -65,7 +65,7 @@ class Codebook:
 
 def iter_fit(
     images: ImageSet, regions: Regions, settings: ZeroShotSettings, backbone: Backbone
-) -> Stage[tuple[Codebook, Landmarks, Keypoints]]:
+) -> Stage[tuple[Codebook, Found]]:
     """Discover landmarks inside the regions: sample, cluster, assign exemplars. Keypoints are the exemplars, described.
 
     Raises:
@@ -89,9 +89,9 @@ def iter_fit(
     every = Codebook(centroids, np.arange(len(centroids)), aggregation)
     landmarks, keypoints = yield from _iter_exemplars(images, maps, regions, every, settings)
     if len(centroids) == settings.landmarks:
-        return every, landmarks, keypoints
+        return every, Found(landmarks, keypoints)
     chosen = choose_clusters(centroids, landmarks, settings.landmarks)
-    return replace(every, chosen=chosen), *_only(chosen, landmarks, keypoints)
+    return replace(every, chosen=chosen), Found(*_only(chosen, landmarks, keypoints))
 
 
 def choose_clusters(centroids: np.ndarray, landmarks: Landmarks, count: int) -> np.ndarray:
@@ -128,12 +128,12 @@ def _only(chosen: np.ndarray, landmarks: Landmarks, keypoints: Keypoints) -> tup
 
 def iter_predict(
     images: ImageSet, regions: Regions, settings: ZeroShotSettings, backbone: Backbone, codebook: Codebook
-) -> Stage[tuple[Landmarks, Keypoints]]:
+) -> Stage[Found]:
     """Find the codebook's landmarks on other pictures."""
     maps = yield from iter_extract(
         images, regions, backbone, seed=settings.seed, batch=settings.batch, context=context_of(regions, settings)
     )
-    return (yield from _iter_exemplars(images, maps, regions, codebook, settings))
+    return Found(*(yield from _iter_exemplars(images, maps, regions, codebook, settings)))
 
 
 def context_of(regions: Regions, settings: RunSettings) -> float:

@@ -1,0 +1,305 @@
+"""The rounds of D-ULD++ (paper 3.3, Algorithms 1 and 2): train, learn poses, cluster pose by pose, label, train again.
+
+Round 1 is D-ULD's, on ZeroShot's labels. Before each later one the pose proxy is trained on the heat maps, pictures
+are clustered by their pose codes, and keypoints inside each pose. Round 2 is the paper's step 1 (ELBO), the rounds
+after it are its step 2 (no decoder, Eq. 3), unless the decoder is asked for throughout.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from uld_explorer.events import Stage, note
+from uld_explorer.landmarks.d_uldpp import PoseSettings, PoseTrained
+from uld_explorer.landmarks.keypoints import describe_points
+from uld_explorer.landmarks.label_rounds import from_landmarks, network_of, new_network, settled, weights_of
+from uld_explorer.landmarks.losses import apply_affine, heat_maps, sample_map
+from uld_explorer.landmarks.network import LandmarkNetwork, NetworkShape
+from uld_explorer.landmarks.placement import place
+from uld_explorer.landmarks.pose_proxy import PoseVAE
+from uld_explorer.landmarks.pose_training import PoseLabels, PoseWeights, pose_losses, proxy_losses
+from uld_explorer.landmarks.pseudo_labels import (
+    PseudoLabels,
+    churn,
+    mirror_map,
+    passes,
+)
+from uld_explorer.landmarks.stability import choose_steady, unsteadiness
+from uld_explorer.landmarks.training import Steps, TrainingState, iter_steps
+from uld_explorer.landmarks.two_stage import PoseCodebooks, cluster_keypoints, cluster_poses
+from uld_explorer.landmarks.upright import mean_layout, upright_maps, upright_transforms
+from uld_explorer.landmarks.view_maps import ViewMaps
+from uld_explorer.landmarks.watching import round_event
+from uld_explorer.types import Landmarks
+
+PROXY_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where M landmarks are in N pictures, seen or not.
+
+    points (N, M, 2) crop units, height (N, M) of the heat map there, descriptor (N, M, D) there;
+    heat (N, cells, cells) the heat map inside the region
+    """
+
+    points: np.ndarray
+    height: np.ndarray
+    descriptor: np.ndarray
+    heat: np.ndarray
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Of N pictures: points (N, K, 2) crop units, seen (N, K), score (N, K), descriptor (N, K, D), codes (N, L), pose
+    (N,)."""
+
+    points: np.ndarray
+    seen: np.ndarray
+    score: np.ndarray
+    descriptor: np.ndarray
+    codes: np.ndarray
+    pose: np.ndarray
+
+
+def new_state(folder: Path, data: ViewMaps, settings: PoseSettings) -> TrainingState:
+    """A fresh network and pose proxy, or those of the checkpoint in `folder`."""
+    generator = torch.random.get_rng_state()
+    torch.manual_seed(settings.seed)
+    proxy = PoseVAE(settings.map_size, settings.latent)
+    torch.random.set_rng_state(generator)
+    return TrainingState(folder, {"network": new_network(data, settings), "proxy": proxy})
+
+
+def proxy_of(state: TrainingState) -> PoseVAE:
+    """The state's pose proxy."""
+    proxy = state.modules["proxy"]
+    assert isinstance(proxy, PoseVAE)
+    return proxy
+
+
+def iter_rounds(state: TrainingState, data: ViewMaps, settings: PoseSettings, first: Landmarks) -> Stage[None]:
+    """All rounds, from the landmarks that ZeroShot found."""
+    network, proxy = network_of(state), proxy_of(state)
+    for index in range(settings.rounds + 1):
+        if index == 0:
+            yield from _iter_first_labels(state, data, first)
+        else:
+            yield from _iter_proxy(state, data, settings, index)
+            yield from _iter_label(state, data, settings, index)
+        if index == settings.rounds or settled(state, settings, index):
+            break
+        labels = _read(state)
+        losses = partial(pose_losses, network, proxy, data, labels, _weights(settings, index))
+        steps = Steps(f"round {index + 1}", f"training, round {index + 1}", settings.round_steps, settings.rate)
+        trained = [*network.parameters(), *proxy.parameters()]
+        yield from iter_steps(state, steps, trained, losses, settings.seed)
+
+
+def _weights(settings: PoseSettings, index: int) -> PoseWeights:
+    """Which losses count in round `index`, from 0."""
+    rebuilds = index >= 1 and (settings.decoder or index == 1)
+    contrasts = index >= 2 and not settings.decoder
+    return PoseWeights(
+        weights_of(settings),
+        settings.placement,
+        settings.agreement,
+        settings.temperature,
+        settings.elbo if rebuilds else 0.0,
+        settings.beta,
+        settings.pose_contrast if contrasts else 0.0,
+    )
+
+
+# ---------------------------------------------------------------- labels
+
+
+def _iter_first_labels(state: TrainingState, data: ViewMaps, first: Landmarks) -> Stage[None]:
+    """ZeroShot's landmarks, which teach where things are in every round; what is seen is found anew."""
+    if "labels 1" in state.done:
+        return
+    found, count = from_landmarks(first, data), first.present.shape[1]
+    codebook = prototypes(count, network_of(state).shape.descriptor)
+    points = np.nan_to_num(found.points, nan=0.5)
+    none = np.full(len(data), 0)
+    layout = np.nanmean(np.where(found.present[..., None], found.points, np.nan), 0)
+    labels = PoseLabels(found, points, found.present.astype(np.float32), none, codebook, layout)
+    _write(state, labels)
+    state.arrays["first"] = np.where(found.present[..., None], found.points, np.nan)
+    state.finish("labels 1", churn=1.0, found=round(float(found.present.mean()), 4))
+    yield note("training", f"Labels 1: {found.present.mean():.0%} of {count} candidate landmarks found by ZeroShot")
+
+
+def prototypes(count: int, length: int) -> np.ndarray:
+    """(M, D) unit float32: directions that stand for the landmarks, orthogonal while there is room for that.
+
+    Differs from paper: which moves the centroids of all keypoints every round. With many candidates the centroids of
+    noisy labels draw together round by round; descriptors that are trained towards fixed directions cannot.
+    """
+    rows = np.random.default_rng(0).standard_normal((count, length))
+    if count <= length:
+        rows = np.linalg.qr(rows.T)[0].T
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def _iter_proxy(state: TrainingState, data: ViewMaps, settings: PoseSettings, index: int) -> Stage[None]:
+    """Train the pose proxy on heat maps set upright (paper 3.3.1), the network frozen."""
+    phase = f"proxy {index}"
+    if phase in state.done:
+        return
+    labels = _read(state)
+    places = find_places(network_of(state), data, labels.codebook, settings.temperature)
+    layout = mean_layout(torch.from_numpy(places.points).float())
+    transform = upright_transforms(torch.from_numpy(places.points).float(), layout)
+    heat = upright_maps(torch.from_numpy(places.heat), transform)
+    points = apply_affine(transform, torch.from_numpy(places.points).float())
+    present = torch.from_numpy(labels.found.present).float()
+    target = heat_maps(points, present, heat.shape[-1], settings.sigma)
+    proxy = proxy_of(state)
+    losses = partial(proxy_losses, proxy, heat, target, PROXY_BATCH, settings.beta)
+    steps = Steps(phase, f"learning poses, round {index}", settings.proxy_steps, settings.proxy_rate)
+    yield from iter_steps(state, steps, proxy.parameters(), losses, settings.seed)
+
+
+def _iter_label(state: TrainingState, data: ViewMaps, settings: PoseSettings, index: int) -> Stage[None]:
+    """Labels of the round after `index`: keypoints, clustered in the pictures of one pose, near their places."""
+    phase = f"labels {index + 1}"
+    if phase in state.done:
+        return
+    before = _read(state)
+    labels, descriptor = _label(state, data, settings, before)
+    changed = churn(before.found, labels.found)
+    _write(state, labels)
+    sizes = np.bincount(labels.pose, minlength=settings.pose_clusters).tolist()
+    found, figures = labels.found, {"churn": round(changed, 4), "pose_sizes": sizes}
+    yield round_event(index, network_of(state), data, found.points, found.present, descriptor, **figures)
+    share = float(found.present.mean())
+    state.finish(phase, churn=round(changed, 4), found=round(share, 4), pose_sizes=sizes)
+    text = f"Labels {index + 1}: {share:.0%} of landmarks seen, {changed:.0%} of them new or moved"
+    yield note("training", f"{text}; pose clusters of {', '.join(map(str, sizes))} pictures")
+
+
+def _label(
+    state: TrainingState, data: ViewMaps, settings: PoseSettings, before: PoseLabels
+) -> tuple[PoseLabels, np.ndarray]:
+    """New labels, and their descriptors (N, M, D)."""
+    network = network_of(state)
+    places = find_places(network, data, before.codebook, settings.temperature)
+    layout = mean_layout(torch.from_numpy(places.points).float()).numpy()
+    codes = pose_codes(proxy_of(state), places, layout)
+    poses = cluster_poses(codes, settings.pose_clusters, settings.seed, state.arrays.get("poses"))
+    pose = PoseCodebooks(poses, before.codebook, before.codebook[None]).pose_of(codes)
+    by_pose = _cluster(places, pose, before.codebook, settings)
+    state.arrays |= {"poses": poses, "by_pose": by_pose}
+    seen = seen_places(places, by_pose[pose], settings.threshold)
+    found = PseudoLabels(np.where(seen[..., None], places.points, np.nan), seen, places.height, places.descriptor)
+    known = np.isfinite(state.arrays["first"]).all(-1)
+    points = np.where(known[..., None], state.arrays["first"], places.points)
+    return PoseLabels(found, points, known.astype(np.float32), pose, before.codebook, layout), places.descriptor
+
+
+def _cluster(places: Places, pose: np.ndarray, codebook: np.ndarray, settings: PoseSettings) -> np.ndarray:
+    """(Q, M, D): clusters of the keypoints of each pose; with one stage only, of all poses, Q times the same."""
+    usable, count = places.height >= settings.threshold, settings.pose_clusters
+    if settings.two_stage:
+        start = np.repeat(codebook[None], count, 0)
+        return cluster_keypoints(places.descriptor, usable, pose, codebook, count, settings.seed, start)
+    nowhere = np.zeros(len(pose), np.int64)
+    book = cluster_keypoints(places.descriptor, usable, nowhere, codebook, 1, settings.seed, codebook[None])
+    return np.repeat(book, count, 0)
+
+
+def seen_places(places: Places, books: np.ndarray, threshold: float) -> np.ndarray:
+    """(N, M) bool: where the heat map is high and the place is of its own landmark's cluster; books (N, M, D)."""
+    nearest = (places.descriptor @ np.swapaxes(books, 1, 2)).argmax(2)
+    return (places.height >= threshold) & (nearest == np.arange(books.shape[1]))
+
+
+@torch.no_grad()
+def find_places(
+    network: LandmarkNetwork, data: ViewMaps, codebook: np.ndarray, temperature: float, view: int = 0
+) -> Places:
+    """Places of all landmarks of the codebook (M, D), in a view of every picture, in crop units of view 0."""
+    parts = []
+    for rows, logits, volume in passes(network, data, view):
+        there = place(volume, torch.from_numpy(codebook), temperature)
+        transform = data.transforms(rows, view)
+        home = (there - transform[:, None, :, 2]) @ torch.linalg.inv(transform[..., :2]).mT
+        heat = logits.sigmoid() * torch.from_numpy(data.inside[rows])
+        highest = F.max_pool2d(heat[:, None], 3, 1, 1)
+        parts.append((home, sample_map(highest, there)[..., 0], describe_points(volume, there), heat))
+    return Places(*(torch.cat(values).numpy() for values in zip(*parts, strict=True)))
+
+
+@torch.no_grad()
+def pose_codes(proxy: PoseVAE, places: Places, layout: np.ndarray) -> np.ndarray:
+    """(N, L) float32: the mean codes of the heat maps set upright on the layout (M, 2)."""
+    transform = upright_transforms(torch.from_numpy(places.points).float(), torch.from_numpy(layout).float())
+    heat = upright_maps(torch.from_numpy(places.heat), transform)
+    return torch.cat([proxy.encode(part)[0] for part in heat.split(64)]).numpy()
+
+
+# ---------------------------------------------------------------- the checkpoint's arrays
+
+_FOUND = tuple(field.name for field in fields(PseudoLabels))
+_LABELS = tuple(field.name for field in fields(PoseLabels) if field.name != "found")
+
+
+def _write(state: TrainingState, labels: PoseLabels) -> None:
+    state.arrays |= {f"found.{name}": getattr(labels.found, name) for name in _FOUND}
+    state.arrays |= {f"label.{name}": getattr(labels, name) for name in _LABELS}
+
+
+def _read(state: TrainingState) -> PoseLabels:
+    found = PseudoLabels(*(state.arrays[f"found.{name}"] for name in _FOUND))
+    return PoseLabels(found, *(state.arrays[f"label.{name}"] for name in _LABELS))
+
+
+# ---------------------------------------------------------------- the model
+
+
+def to_model(state: TrainingState, data: ViewMaps, settings: PoseSettings) -> PoseTrained:
+    """What is kept of a finished training: of the candidates, the K steadiest over the views are chosen."""
+    network, labels = network_of(state), _read(state)
+    plain = [view for view in range(data.count) if not data.views.mirrored[:, view].any()]
+    places = [find_places(network, data, labels.codebook, settings.temperature, view).points for view in plain]
+    cost = unsteadiness(np.stack(places))
+    shape = network.shape
+    return PoseTrained(
+        {name: value.detach().numpy().copy() for name, value in network.state_dict().items()},
+        {name: value.detach().numpy().copy() for name, value in proxy_of(state).state_dict().items()},
+        shape.layers,
+        np.array([shape.cells, shape.bottleneck, shape.width, shape.descriptor]),
+        labels.codebook,
+        state.arrays["by_pose"],
+        state.arrays["poses"],
+        labels.layout,
+        choose_steady(cost, places[0], settings.landmarks),
+        cost,
+        mirror_map(network, data, labels.found, labels.codebook),
+    )
+
+
+def locate(model: PoseTrained, data: ViewMaps, settings: PoseSettings) -> Answer:
+    """The model's landmarks in view 0 of every picture.
+
+    Places come first; they set the heat map upright, from which the pose code comes, hence the pose and its clusters.
+    A landmark is seen where the heat map is high and the place is of the landmark's cluster in that pose.
+    """
+    network = LandmarkNetwork(NetworkShape(model.layers, *(int(size) for size in model.shape)))
+    network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in model.weights.items()})
+    proxy = PoseVAE(int(model.shape[0]), model.poses.shape[1])
+    proxy.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in model.proxy.items()})
+    places = find_places(network, data, model.codebook, settings.temperature)
+    codes = pose_codes(proxy, places, model.layout)
+    pose = PoseCodebooks(model.poses, model.codebook, model.by_pose).pose_of(codes)
+    seen = seen_places(places, model.by_pose[pose], settings.threshold)
+    score = (places.descriptor * model.codebook).sum(2)
+    kept = model.chosen
+    return Answer(places.points[:, kept], seen[:, kept], score[:, kept], places.descriptor[:, kept], codes, pose)

@@ -1,0 +1,70 @@
+"""What a round of training tells whoever watches: figures as numbers, and pictures' heat maps and points as arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from uld_explorer.events import Event
+from uld_explorer.features.aggregation import to_pixels
+from uld_explorer.landmarks.network import LandmarkNetwork
+from uld_explorer.landmarks.view_maps import ViewMaps
+
+PANEL = 8
+"""Pictures that are shown after every round, always the same ones."""
+SAMPLE = 2000
+"""Descriptors that the silhouette is measured on, at most: its cost is their square."""
+
+
+def panel_rows(count: int) -> np.ndarray:
+    """At most PANEL rows of `count` pictures, evenly spread."""
+    return np.unique(np.linspace(0, count - 1, min(PANEL, count)).astype(int))
+
+
+def silhouette(descriptor: np.ndarray, present: np.ndarray) -> float | None:
+    """How tight the clusters are (paper, Table 3), -1...1; None below two. descriptor (N, K, D), present (N, K)."""
+    from sklearn.metrics import silhouette_score
+
+    x, label = descriptor[present], np.nonzero(present)[1]
+    rows = np.unique(np.linspace(0, max(len(x) - 1, 0), min(len(x), SAMPLE)).astype(int))
+    if not 2 <= len(np.unique(label[rows])) < len(rows):
+        return None
+    return round(float(silhouette_score(x[rows], label[rows])), 4)
+
+
+@torch.no_grad()
+def round_event(
+    number: int,
+    network: LandmarkNetwork,
+    data: ViewMaps,
+    points: np.ndarray,
+    present: np.ndarray,
+    descriptor: np.ndarray,
+    **figures: Any,
+) -> Event:
+    """An artifact event of the labels made before round `number`.
+
+    points (N, K, 2) crop units, present (N, K), descriptor (N, K, D). Besides the `figures` given, its data has the
+    clusters' sizes and silhouette and the layers' mixing weights; its arrays show the panel: rows, points in pixels
+    (NaN where missing), heat maps in 0...1.
+    """
+    rows = panel_rows(len(data))
+    network.eval()
+    logits, _ = network(data.take(rows))
+    network.train()
+    shown = np.where(present[rows, :, None], points[rows], np.nan)
+    arrays = {
+        "rows": rows,
+        "points": np.stack([to_pixels(p, affine) for p, affine in zip(shown, data.affines[rows], strict=True)]),
+        "heat": logits.sigmoid().numpy(),
+    }
+    facts = {
+        "round": number,
+        "found": round(float(present.mean()), 4),
+        "cluster_sizes": present.sum(0).tolist(),
+        "silhouette": silhouette(descriptor, present),
+        "mixing_weights": network.aggregation.mixing_weights(),
+    }
+    return Event("artifact", "training", data={"name": f"round_{number}", **facts, **figures}, arrays=arrays)
