@@ -12,7 +12,7 @@ from PIL import Image
 from uld_explorer.data.images import load_rgb
 from uld_explorer.events import Event, note, progress
 from uld_explorer.runs import THUMB, Run, create_run, delete_run, list_runs, open_run, write_json
-from uld_explorer.types import ImageSet, Keypoints, Landmarks, Regions, Skipped, UserError
+from uld_explorer.types import ImageSet, Keypoints, Landmarks, PoseCodes, Regions, Skipped, UserError
 
 RNG = np.random.default_rng(0)
 
@@ -178,3 +178,38 @@ def test_json_is_replaced_whole(tmp_path: Path) -> None:
         write_json(path, {"new": object()})
     assert json.loads(path.read_text()) == {"old": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_guessed_landmarks_and_poses_survive(run: Run) -> None:
+    xy, present = np.random.default_rng(0).uniform(size=(4, 2, 2)), np.ones((4, 2), bool)
+    guessed = np.eye(4, 2, dtype=bool)
+    run.save_landmarks(Landmarks(xy, present, present.astype(np.float32), guessed))
+    kept = run.landmarks()
+    assert kept is not None
+    np.testing.assert_array_equal(kept.seen, ~guessed)
+    assert run.poses() is None
+    run.save_poses(PoseCodes(np.eye(4, dtype=np.float32), np.arange(4)))
+    poses = run.poses()
+    assert poses is not None
+    np.testing.assert_array_equal(poses.cluster, np.arange(4))
+
+
+def test_arrays_of_an_event_become_a_file_that_the_event_names(run: Run) -> None:
+    heat = np.random.default_rng(0).uniform(size=(2, 3)).astype(np.float32)
+    run.append(Event("artifact", "training", data={"name": "round_1", "found": 0.5}, arrays={"heat": heat}))
+    kept = run.load_arrays("round_1")
+    assert kept is not None
+    np.testing.assert_array_equal(kept["heat"], heat)
+    (event,) = run.events()
+    assert event.data == {"name": "round_1", "found": 0.5} and not event.arrays
+
+
+def test_a_run_that_has_not_finished_is_gone_on_with_where_that_is_wanted(tmp_path: Path) -> None:
+    folder = tmp_path / "given"
+    run = create_run(tmp_path, folder=folder)
+    assert create_run(tmp_path, folder=folder, resume=True).folder == folder
+    with pytest.raises(UserError, match="not empty"):
+        create_run(tmp_path, folder=folder)
+    run.update_info(finished=1.0)
+    with pytest.raises(UserError, match="not empty"):
+        create_run(tmp_path, folder=folder, resume=True)

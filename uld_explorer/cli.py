@@ -1,4 +1,4 @@
-"""The verbs on the command line: python -m uld_explorer discover | evaluate | predict | export | list.
+"""The verbs on the command line: python -m uld_explorer discover | evaluate | predict | export | reproduce | list.
 
 Progress goes to stderr; results go to stdout. Exit code 0 only on success, 2 for bad arguments or input.
 """
@@ -109,6 +109,7 @@ def build_parser() -> argparse.ArgumentParser:
     listing.add_argument(
         "what", nargs="?", default="runs", choices=("runs", "backbones", "methods", "demos", "formats")
     )
+    _reproduce_parser(verbs.add_parser("reproduce", help="the paper's tables and figures on annotated pictures"))
     for verb in verbs.choices.values():
         verb.add_argument("--json", action="store_true", help="print one JSON object as the last line on stdout")
         verb.add_argument("--quiet", action="store_true", help="no progress on stderr")
@@ -137,6 +138,23 @@ def _discover_parser(parser: argparse.ArgumentParser) -> None:
     for method in METHODS.values():
         add_flags(parser, method.settings, skip=known)
         known += [field.name for field in dataclasses.fields(method.settings)]
+
+
+def _reproduce_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("study", choices=("ablation", "clusters", "sweep", "consistency", "yaw"))
+    parser.add_argument("source", metavar="SOURCE", help="annotated pictures; " + SOURCE_HELP)
+    parser.add_argument("--evaluate-on", metavar="SOURCE", help="measure on these instead of a half of SOURCE")
+    parser.add_argument("--annotations", type=Path, help="COCO keypoints JSON or CSV of SOURCE")
+    parser.add_argument("--limit", type=int, help="use only the first N pictures")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of every row, seeds 0, 1 ... (default: 3)")
+    parser.add_argument("--preset", default="quick", choices=tuple(PRESETS), help="(default: quick)")
+    parser.add_argument("--roi", default="annotations", help="region of interest (default: annotations)")
+    parser.add_argument("--backbone", default="bundled", help="diffusion model (default: bundled)")
+    parser.add_argument("--landmarks", type=int, default=10, help="K (default: 10)")
+    parser.add_argument("--pose-clusters", type=int, default=5, help="Q (default: 5)")
+    parser.add_argument("--poses", type=int, nargs="*", default=[], help="sweep: numbers of pose clusters")
+    parser.add_argument("--counts", type=int, nargs="*", default=[], help="sweep: numbers of landmarks")
+    parser.add_argument("--out", type=Path, help="folder of the runs, where a stopped study goes on")
 
 
 def _evaluate_parser(parser: argparse.ArgumentParser) -> None:
@@ -306,6 +324,35 @@ def export(args: argparse.Namespace, show: Progress) -> dict[str, Any]:
     return {"file": str(out)}
 
 
+def reproduce(args: argparse.Namespace, show: Progress) -> dict[str, Any]:
+    """Make the runs of one of the paper's tables and print its counterpart."""
+    from uld_explorer import reproduce as studies
+    from uld_explorer.data.sources import iter_open
+    from uld_explorer.paths import runs_dir
+
+    study, rows = studies.STUDIES[args.study], studies.rows_of(args.study, args.poses, args.counts)
+    images = _open(args, show)
+    tested = follow(iter_open(args.evaluate_on), show) if args.evaluate_on else None
+    names = ("roi", "backbone", "landmarks", "pose_clusters")
+    given = {name: getattr(args, name) for name in names}
+    parent = args.out or runs_dir() / f"study-{args.study}"
+    table: dict[str, Any] = {}
+    rounds: dict[str, list[float]] = {}
+    for row in rows:
+        settings = preset_values(args.preset, METHODS[row.method].settings) | given
+        stages = (studies.iter_run(row, seed, settings, images, tested, parent) for seed in range(max(1, args.seeds)))
+        runs = [follow(stage, show) for stage in stages]
+        table[row.name] = studies.summary([studies.report_of(run) for run in runs], study.columns)
+        rounds[row.name] = studies.accuracy_over_rounds(runs[0], images) if args.study == "yaw" else []
+    if not args.json:
+        print(f"Counterpart of the paper's {study.counterpart} on {images.label}, {max(1, args.seeds)} seed(s)\n")
+        print(studies.markdown(study.columns, table))
+        for name, values in rounds.items():
+            if values:
+                print(f"\n{name}, pose accuracy after each round, seed 0: {', '.join(f'{v:.1f} %' for v in values)}")
+    return {"study": args.study, "counterpart": study.counterpart, "rows": table, "rounds": rounds}
+
+
 def listing(args: argparse.Namespace, show: Progress) -> dict[str, Any]:
     """Print one of the tables."""
     rows = _LISTS[args.what]()
@@ -354,7 +401,14 @@ _LISTS = {
     "demos": _list_demos,
     "formats": _list_formats,
 }
-_VERBS = {"discover": discover, "evaluate": evaluate, "predict": predict, "export": export, "list": listing}
+_VERBS = {
+    "discover": discover,
+    "evaluate": evaluate,
+    "predict": predict,
+    "export": export,
+    "list": listing,
+    "reproduce": reproduce,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -80,6 +80,7 @@ def iter_discover(
     if finding.poses is not None:
         run.save_poses(finding.poses)
     detector.save(run.folder / "model")
+    (run.folder / "results" / "model.safetensors").unlink(missing_ok=True)  # what a stopped run would have kept
     report = yield from iter_evaluate(
         detector, finding, images, evaluate_on=evaluate_on, baselines=baselines, protocol=protocol, backbone=backbone
     )

@@ -97,3 +97,13 @@ def test_yaw_cluster_accuracy_by_hand() -> None:
     assert overall == pytest.approx(100 * 5 / 6)
     np.testing.assert_allclose(by_range, [200 / 3, np.nan, 100, np.nan, 100])
     assert np.isnan(clusters.yaw_cluster_accuracy(cluster, np.full(7, np.nan))[0])
+
+
+def test_codes_that_hold_the_yaw_know_it_and_noise_does_not() -> None:
+    rng = np.random.default_rng(0)
+    yaw = rng.uniform(-90, 90, 200)
+    turn = np.radians(yaw)[:, None]
+    known = clusters.yaw_r2(np.hstack([np.cos(turn), np.sin(turn), 0.01 * rng.standard_normal((200, 4))]), yaw)
+    unknown = clusters.yaw_r2(rng.standard_normal((200, 6)), yaw)
+    assert known is not None and unknown is not None and known > 0.99 and unknown < 0.1
+    assert clusters.yaw_r2(np.zeros((15, 2)), np.zeros(15)) is None

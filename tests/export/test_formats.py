@@ -109,3 +109,15 @@ def test_missing_landmarks_have_empty_cells(tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert len(rows) == 3 * len(NAMES)
     assert rows[1] == {"image": "a.png", "point": "landmark_2", "x": "", "y": "", "visibility": "0", "score": ""}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_is_only_placed_is_hidden_to_other_tools(name: str, tmp_path: Path) -> None:
+    """Visibility 1 of the COCO convention: the point is there, and was not seen."""
+    found = landmarks()
+    guessed = np.zeros_like(found.present)
+    guessed[2, 0] = True
+    path = tmp_path / f"x{FORMATS[name].suffix}"
+    FORMATS[name].write(path, image_set(), Landmarks(found.xy, found.present, found.score, guessed), REGIONS)
+    visibility = read_back(path).visibility
+    assert visibility[2].tolist() == [1, 2, 2] and visibility[0].tolist() == [2, 0, 2]

@@ -12,7 +12,7 @@ from uld_explorer.features.recipes import RECIPES
 from uld_explorer.landmarks.looking import ROI_CHOICES
 from uld_explorer.landmarks.methods import METHODS
 from uld_explorer.types import UserError
-from uld_explorer.ui.controls import build_controls, on_space, settings_from
+from uld_explorer.ui.controls import build_controls, fit_controls, on_space, settings_from
 
 DEFAULTS = {field.name: field.default for field in dataclasses.fields(METHODS["zeroshot"].settings)}
 WHOLE = [name for name, value in DEFAULTS.items() if type(value) is int]
@@ -32,8 +32,8 @@ def test_every_setting_has_a_control_that_holds_its_default(method: str) -> None
     """Left alone, the page asks for what the command line asks for."""
     with gr.Blocks():
         controls = build_controls(method)
-    names = [field.name for field in dataclasses.fields(METHODS[method].settings)]
-    assert sorted(controls) == sorted(names)
+    names = {field.name for field in dataclasses.fields(METHODS[method].settings)}
+    assert {name for name, control in controls.items() if control.visible} == names
     values = [control.value for control in controls.values()]
     assert settings_from(method, list(controls), values) == METHODS[method].settings()
     assert all(control.label for control in controls.values())
@@ -92,9 +92,38 @@ def test_everything_in_the_lists_is_accepted() -> None:
     assert [chosen(roi=name).roi for name in ROI_CHOICES] == list(ROI_CHOICES)
 
 
-def test_a_setting_that_is_not_one_is_refused() -> None:
-    with pytest.raises((UserError, KeyError)):
-        settings_from("zeroshot", [*DEFAULTS, "__class__"], [*DEFAULTS.values(), "x"])
+def test_settings_of_other_methods_are_passed_over() -> None:
+    values = [*DEFAULTS.values(), "x", -5]
+    assert settings_from("zeroshot", [*DEFAULTS, "__class__", "rounds"], values) == METHODS["zeroshot"].settings()
+
+
+@pytest.mark.parametrize("name", ["magic", "", None])
+def test_an_unknown_method_is_refused(name: Any) -> None:
+    with pytest.raises(UserError, match="method from the list"):
+        settings_from(name, list(DEFAULTS), list(DEFAULTS.values()))
+
+
+def test_a_method_shows_its_own_settings_and_a_preset_fills_them_in() -> None:
+    with gr.Blocks():
+        names = list(build_controls())
+    for method, preset, rounds in (("duld", "quick", 2), ("duldpp", "quick", 3), ("duldpp", "standard", 5)):
+        first, *rest = fit_controls(method, preset)
+        updates = dict(zip(names, rest, strict=True))
+        assert first["visible"] and updates["rounds"]["visible"] and updates["rounds"]["value"] == rounds
+        assert updates["pose_clusters"]["visible"] == (method == "duldpp")
+        assert "value" not in updates["landmarks"] and "value" not in updates["roi"], "chosen by the visitor"
+    first, *rest = fit_controls("zeroshot", "quick")
+    assert not first["visible"] and not dict(zip(names, rest, strict=True))["rounds"]["visible"]
+
+
+def test_a_shared_machine_trains_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = METHODS["duld"].settings().to_json() | {"rounds": 5, "round_steps": 1000}
+    assert settings_from("duld", list(values), list(values.values()))
+    monkeypatch.setenv("SPACE_ID", "someone/uld-explorer")
+    with pytest.raises(UserError, match="At most 2000 training steps"):
+        settings_from("duld", list(values), list(values.values()))
+    with pytest.raises(UserError, match="from the lists"):
+        fit_controls("duld", "paper")
 
 
 def test_a_space_is_known_by_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.ui.conftest import EVIL, SIZE, drawings, elements, is_harmless, make_images, make_landmarks, text_of
 from uld_explorer.data.regions import crop_affines
-from uld_explorer.types import ImageSet, Landmarks, Regions
+from uld_explorer.types import ImageSet, Landmarks, PoseCodes, Regions
 from uld_explorer.ui import gallery
 from uld_explorer.ui.theme import colour, ink
 
@@ -53,6 +53,29 @@ def test_every_present_landmark_is_marked_at_its_place_and_no_other(images: Imag
         for k, mark in found.items():
             np.testing.assert_allclose(place(mark), LANDMARKS.xy[row, k], atol=0.051)
             assert mark.find("text").text == str(k + 1)  # type: ignore[union-attr]
+
+
+def test_a_guessed_landmark_is_a_ring_without_a_number(images: ImageSet) -> None:
+    guessed = np.zeros_like(LANDMARKS.present)
+    row, k = (int(v) for v in np.argwhere(LANDMARKS.present)[0])
+    guessed[row, k] = True
+    some = Landmarks(LANDMARKS.xy, LANDMARKS.present, LANDMARKS.score, guessed)
+    page = gallery.large(images, some, None, row, None)
+    mark = marks(drawings(page)[0])[k]
+    circle = mark.find("circle")
+    assert mark.find("text") is None and circle is not None and circle.attrib["stroke"] == colour(k)
+    assert page.count("not seen, placed") == 1
+
+
+def test_pose_clusters_are_buttons_that_show_their_pictures(images: ImageSet) -> None:
+    poses = PoseCodes(np.zeros((4, 2), np.float32), np.array([0, 2, 2, 0]))
+    everything = gallery.gallery(images, LANDMARKS, 0, None, poses)
+    assert len(drawings(everything)) == 4 and everything.count("data-pose=") == 2, "an empty cluster has no button"
+    assert "pose 3 · 2" in everything and 'data-pose="2" aria-pressed="false"' in everything
+    one = gallery.gallery(images, LANDMARKS, 0, None, poses, 2)
+    assert 'data-pose="2" aria-pressed="true"' in one and "2 pictures" in one
+    assert re.findall(r'data-picture="(\d+)"', one) == ["1", "2"]
+    assert "data-pose" not in gallery.gallery(images, LANDMARKS, 0, None)
 
 
 def test_a_mark_has_its_landmarks_colour_in_the_gallery_and_in_the_chips(images: ImageSet) -> None:

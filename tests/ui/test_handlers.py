@@ -150,7 +150,7 @@ def test_a_run_that_has_gone_is_the_demo(data_dir: Path) -> None:
 
 
 def test_a_discovery_begins_in_the_visitors_folder(data_dir: Path, jobs: NoJobs) -> None:
-    kept, opened = handlers.start("heads", None, {"token": ME, "run": "demo"}, NAMES, VALUES)
+    kept, opened = handlers.start("heads", None, {"token": ME, "run": "demo"}, "zeroshot", NAMES, VALUES)
     (run,) = jobs.begun
     assert kept == {"token": ME, "run": run.id} and opened == Opened(run=run.id)
     assert handlers.current(kept, opened) == run and run.info()["title"] == "Demo heads"
@@ -158,7 +158,7 @@ def test_a_discovery_begins_in_the_visitors_folder(data_dir: Path, jobs: NoJobs)
 
 def test_a_discovery_before_the_browser_knows_its_token_is_not_lost(data_dir: Path, jobs: NoJobs) -> None:
     """The token that is made on the way goes back to the browser with the run."""
-    kept, opened = handlers.start("faces", None, None, NAMES, VALUES)
+    kept, opened = handlers.start("faces", None, None, "duldpp", NAMES, VALUES)
     assert handlers.current(kept, opened) == jobs.begun[0]
 
 
@@ -176,14 +176,14 @@ def test_a_mistake_is_told_and_leaves_no_run(
 ) -> None:
     values = list((dict(zip(NAMES, VALUES, strict=True)) | change).values())
     with pytest.raises(gr.Error, match=words):
-        handlers.start(kind, None, {"token": ME}, NAMES, values)
+        handlers.start(kind, None, {"token": ME}, "zeroshot", NAMES, values)
     assert not jobs.begun and [i for _, i in sessions.run_choices(ME, handlers.is_running)] == ["demo"]
 
 
 def test_a_run_that_is_refused_does_not_stay_in_the_list(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handlers, "JOBS", NoJobs(full=True))
     with pytest.raises(gr.Error, match="waiting already"):
-        handlers.start("faces", None, {"token": ME}, NAMES, VALUES)
+        handlers.start("faces", None, {"token": ME}, "zeroshot", NAMES, VALUES)
     assert [i for _, i in sessions.run_choices(ME, handlers.is_running)] == ["demo"]
 
 

@@ -55,8 +55,14 @@ def test_pages_turn_and_pictures_open_and_close() -> None:
     assert page._close(opened) == Opened(focus=1, page=2)
 
 
+def test_a_click_on_a_pose_shows_its_pictures_from_the_first_page() -> None:
+    opened = page._choose(Opened(focus=1, page=2), clicked(pose=3))
+    assert opened == Opened(focus=1, pose=3)
+    assert page._choose(opened, clicked(pose=3)).pose is None
+
+
 @pytest.mark.parametrize("value", NOT_WHOLE, ids=repr)
-@pytest.mark.parametrize("key", ["landmark", "page", "picture"])
+@pytest.mark.parametrize("key", ["landmark", "page", "picture", "pose"])
 def test_a_click_with_anything_else_chooses_nothing(key: str, value: Any) -> None:
     before = Opened(run="demo", focus=1, page=2)
     assert page._choose(before, clicked(**{key: value})) == before

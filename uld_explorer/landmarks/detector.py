@@ -85,16 +85,17 @@ class LandmarkDetector:
     def load(cls, folder: Path | str) -> LandmarkDetector:
         """Read what `save` wrote; a run's folder is accepted as well as its model folder.
 
+        Of a run that was stopped while it trained, the model after its last whole round.
+
         Raises:
             UserError: no model there, or a damaged one.
         """
         folder = Path(folder)
         folder = folder / "model" if (folder / "model" / "model.json").exists() else folder
         try:
-            record = json.loads((folder / "model.json").read_text())
+            record, tensors = _read(folder)
             method = get_method(record["method"])
             settings = method.settings.from_json(record["settings"])
-            tensors = load_file(folder / "model.safetensors")
             model = method.model.from_tensors(under(tensors, "model."))
             ground = under(tensors, "foreground.")
             foreground = Foreground.from_tensors(ground) if ground else None
@@ -111,6 +112,16 @@ class LandmarkDetector:
     @property
     def _method(self) -> Method:
         return get_method(self.method)
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The record and the tensors of a model folder, or of the folder of a run that was stopped."""
+    stopped = folder / "results" / "model.safetensors"
+    if (folder / "model.json").exists() or not stopped.exists():
+        return json.loads((folder / "model.json").read_text()), load_file(folder / "model.safetensors")
+    method = json.loads((folder / "run.json").read_text())["method"]
+    record = {"method": method, "settings": json.loads((folder / "settings.json").read_text())}
+    return record, {f"model.{name}": value for name, value in load_file(stopped).items()}
 
 
 def iter_fit_detector(

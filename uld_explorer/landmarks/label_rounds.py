@@ -23,7 +23,7 @@ from uld_explorer.landmarks.pseudo_labels import (
 from uld_explorer.landmarks.self_training import Weights, bootstrap_losses, label_losses
 from uld_explorer.landmarks.training import Steps, TrainingState, iter_steps
 from uld_explorer.landmarks.view_maps import ViewMaps
-from uld_explorer.landmarks.watching import round_event
+from uld_explorer.landmarks.watching import model_event, round_event
 from uld_explorer.types import Landmarks
 
 
@@ -94,6 +94,8 @@ def _iter_label(
     described = labels.descriptor if labels.descriptor.shape[-1] > 1 else np.zeros((*labels.present.shape, 1))
     network = network_of(state)
     yield round_event(index, network, data, labels.points, labels.present, described, churn=round(changed, 4))
+    if "centroids" in state.arrays:
+        yield model_event(to_model(state).to_tensors())
     state.finish(phase, churn=round(changed, 4), found=round(found, 4))
     yield note("training", f"Labels {index + 1}: {found:.0%} of landmarks found, {changed:.0%} of them new or moved")
 

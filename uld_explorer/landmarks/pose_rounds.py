@@ -35,7 +35,7 @@ from uld_explorer.landmarks.training import Steps, TrainingState, iter_steps
 from uld_explorer.landmarks.two_stage import PoseCodebooks, cluster_keypoints, cluster_poses
 from uld_explorer.landmarks.upright import mean_layout, upright_maps, upright_transforms
 from uld_explorer.landmarks.view_maps import ViewMaps
-from uld_explorer.landmarks.watching import round_event
+from uld_explorer.landmarks.watching import model_event, round_event
 from uld_explorer.types import Landmarks
 
 PROXY_BATCH = 32
@@ -178,7 +178,9 @@ def _iter_label(state: TrainingState, data: ViewMaps, settings: PoseSettings, in
     _write(state, labels)
     sizes = np.bincount(labels.pose, minlength=settings.pose_clusters).tolist()
     found, figures = labels.found, {"churn": round(changed, 4), "pose_sizes": sizes}
-    yield round_event(index, network_of(state), data, found.points, found.present, descriptor, **figures)
+    network = network_of(state)
+    yield round_event(index, network, data, found.points, found.present, descriptor, labels.pose, **figures)
+    yield model_event(to_model(state, data, settings).to_tensors())
     share = float(found.present.mean())
     state.finish(phase, churn=round(changed, 4), found=round(share, 4), pose_sizes=sizes)
     text = f"Labels {index + 1}: {share:.0%} of landmarks seen, {changed:.0%} of them new or moved"

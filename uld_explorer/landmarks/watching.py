@@ -34,6 +34,11 @@ def silhouette(descriptor: np.ndarray, present: np.ndarray) -> float | None:
     return round(float(silhouette_score(x[rows], label[rows])), 4)
 
 
+def model_event(tensors: dict[str, np.ndarray]) -> Event:
+    """An artifact event that keeps the model as it is now, for whoever stops the run after this round."""
+    return Event("artifact", "training", data={"name": "model"}, arrays=tensors)
+
+
 @torch.no_grad()
 def round_event(
     number: int,
@@ -42,12 +47,14 @@ def round_event(
     points: np.ndarray,
     present: np.ndarray,
     descriptor: np.ndarray,
+    pose: np.ndarray | None = None,
     **figures: Any,
 ) -> Event:
     """An artifact event of the labels made before round `number`.
 
-    points (N, K, 2) crop units, present (N, K), descriptor (N, K, D). Besides the `figures` given, its data has the
-    clusters' sizes and silhouette and the layers' mixing weights; its arrays show the panel: rows, points in pixels
+    points (N, K, 2) crop units, present (N, K), descriptor (N, K, D), pose (N,) clusters where there are any.
+    Besides the `figures` given, its data has the clusters' sizes and silhouette and the layers' mixing weights; its
+    arrays show the panel: rows, points in pixels
     (NaN where missing), heat maps in 0...1.
     """
     rows = panel_rows(len(data))
@@ -60,6 +67,8 @@ def round_event(
         "points": np.stack([to_pixels(p, affine) for p, affine in zip(shown, data.affines[rows], strict=True)]),
         "heat": logits.sigmoid().numpy(),
     }
+    if pose is not None:
+        arrays["pose"] = pose
     facts = {
         "round": number,
         "found": round(float(present.mean()), 4),

@@ -12,11 +12,13 @@ import gradio as gr
 from uld_explorer.features.recipes import RECIPES
 from uld_explorer.landmarks.looking import ROI_CHOICES
 from uld_explorer.landmarks.methods import METHODS
+from uld_explorer.landmarks.presets import PRESETS, preset_values
 from uld_explorer.settings import RunSettings
 from uld_explorer.types import UserError
 
 LABELS = {
     "landmarks": "Landmarks",
+    "pose_clusters": "Pose clusters",
     "backbone": "Diffusion model",
     "roi": "Where to look",
     "seed": "Seed",
@@ -27,6 +29,8 @@ ROI_LABELS = {
     "annotations": "the annotated boxes",
 }
 MOST_LANDMARKS = 30
+SPACE_STEPS = 2000
+"""Training steps a visitor may ask for where many share one machine."""
 
 
 def on_space() -> bool:
@@ -34,38 +38,84 @@ def on_space() -> bool:
     return bool(os.environ.get("SPACE_ID"))
 
 
+METHOD_CHOICES = [(METHODS[name].title, name) for name in ("zeroshot", "duld", "duldpp")]
+"""The ablations of the paper are for the command line."""
+METHOD_INFO = (
+    "ZeroShot: seconds. D-ULD: trains a detector, minutes. "
+    "D-ULD++: minutes; also learns poses, and places landmarks that are hidden."
+)
+
+
+def presets() -> list[str]:
+    """The presets that a visitor may choose: on a shared machine only the one that takes minutes."""
+    return ["quick"] if on_space() else list(PRESETS)
+
+
 def build_controls(method: str = "zeroshot") -> dict[str, Any]:
-    """A control for every setting of a method, the basic ones first, the rest folded away. Call it inside a layout."""
-    fields = dataclasses.fields(METHODS[method].settings)
-    controls = {field.name: _control(field) for field in fields if field.metadata.get("basic")}
+    """A control for every setting of any method on the page, the basic ones first, the rest folded away.
+
+    Only those of `method` can be seen. Call it inside a layout.
+    """
+    own = _fields(method)
+    fields = [own.get(name, field) for name, field in _every_field().items()]
+    controls = {field.name: _control(field, field.name in own) for field in fields if field.metadata.get("basic")}
     with gr.Accordion("More settings", open=False):
-        controls |= {field.name: _control(field) for field in fields if not field.metadata.get("basic")}
+        rest = [field for field in fields if not field.metadata.get("basic")]
+        controls |= {field.name: _control(field, field.name in own) for field in rest}
     return controls
 
 
-def _control(field: dataclasses.Field[Any]) -> Any:
+def _fields(method: str) -> dict[str, dataclasses.Field[Any]]:
+    return {field.name: field for field in dataclasses.fields(METHODS[method].settings)}
+
+
+def _every_field() -> dict[str, dataclasses.Field[Any]]:
+    """Field name -> field of all methods on the page, in the order of their controls: the basic ones first."""
+    every = {name: field for _, method in METHOD_CHOICES for name, field in _fields(method).items()}
+    return dict(sorted(every.items(), key=lambda item: not item[1].metadata.get("basic")))
+
+
+def fit_controls(method: str, preset: str) -> list[Any]:
+    """Updates of the preset control and of all others: which can be seen, and what training's settings are.
+
+    What has nothing to do with training keeps what the visitor chose. Anything can arrive from a browser.
+    """
+    if method not in METHODS or preset not in presets():
+        raise UserError("Choose the method and the training from the lists.")
+    own, plain = _fields(method), _fields("zeroshot")
+    values = preset_values(preset, METHODS[method].settings)
+    touched = {name for each in PRESETS.values() for name in each}
+    updates = [gr.update(visible=len(own) > len(plain))]
+    for name in _every_field():
+        update: dict[str, Any] = {"visible": name in own}
+        if name in own and (name not in plain or name in touched):
+            update["value"] = values.get(name, own[name].default)
+        updates.append(gr.update(**update))
+    return updates
+
+
+def _control(field: dataclasses.Field[Any], visible: bool) -> Any:
     default: Any = field.default
     help_text = field.metadata["help"]
     label = LABELS.get(field.name, field.name.replace("_", " ").capitalize())
     if field.name == "backbone":
         choices = [(name if name == "bundled" else f"{name} (download)", name) for name in RECIPES]
-        return gr.Dropdown(
-            choices, value=default, label=label, info="bundled works offline; the others are fetched once"
-        )
+        info = "bundled works offline; the others are fetched once"
+        return gr.Dropdown(choices, value=default, label=label, info=info, visible=visible)
     if field.name == "roi":
         choices = [(ROI_LABELS[name], name) for name in ROI_CHOICES]
-        return gr.Radio(choices, value=default, label=label)
+        return gr.Radio(choices, value=default, label=label, visible=visible)
     if field.name == "landmarks":
-        return gr.Slider(2, MOST_LANDMARKS, default, step=1, label=label, info=help_text)
+        return gr.Slider(2, MOST_LANDMARKS, default, step=1, label=label, info=help_text, visible=visible)
     if field.metadata.get("choices"):
-        return gr.Dropdown(list(field.metadata["choices"]), value=default, label=label, info=help_text)
+        return gr.Dropdown(list(field.metadata["choices"]), value=default, label=label, info=help_text, visible=visible)
     if isinstance(default, bool):
-        return gr.Checkbox(default, label=label, info=help_text)
+        return gr.Checkbox(default, label=label, info=help_text, visible=visible)
     if isinstance(default, int | float):
         step = 1 if isinstance(default, int) else 0.01
         low, high = field.metadata["low"], field.metadata["high"]
-        return gr.Number(default, minimum=low, maximum=high, step=step, label=label, info=help_text)
-    return gr.Textbox(default, label=label, info=help_text)
+        return gr.Number(default, minimum=low, maximum=high, step=step, label=label, info=help_text, visible=visible)
+    return gr.Textbox(default, label=label, info=help_text, visible=visible)
 
 
 def settings_from(method: str, names: list[str], values: list[Any]) -> RunSettings:
@@ -74,13 +124,19 @@ def settings_from(method: str, names: list[str], values: list[Any]) -> RunSettin
     Raises:
         UserError: a value outside its bounds, or a choice that visitors do not have.
     """
+    if method not in METHODS:
+        raise UserError("Choose the method from the list.")
     chosen = METHODS[method].settings
     defaults = {field.name: field.default for field in dataclasses.fields(chosen)}
-    plain = {name: _plain(value, defaults[name]) for name, value in zip(names, values, strict=True)}
+    given = {name: value for name, value in zip(names, values, strict=True) if name in defaults}
+    plain = {name: _plain(value, defaults[name]) for name, value in given.items()}
     # A path would reach files of the server, so only names from the lists are taken; a list would be no key.
     if plain["roi"] not in ROI_CHOICES or plain["backbone"] not in list(RECIPES):
         raise UserError("Choose the region and the diffusion model from the lists.")
-    return chosen.from_json(plain)
+    settings = chosen.from_json(plain)
+    if on_space() and plain.get("rounds", 0) * plain.get("round_steps", 0) > SPACE_STEPS:
+        raise UserError(f"At most {SPACE_STEPS} training steps are given here: for more use a machine of your own.")
+    return settings
 
 
 def _plain(value: Any, default: Any) -> Any:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from uld_explorer.types import ImageSet, Landmarks, Regions
+from uld_explorer.types import ImageSet, Landmarks, PoseCodes, Regions
 from uld_explorer.ui.theme import colour, ink
 
 PAGE = 48
@@ -30,7 +30,7 @@ def data_uri(data: bytes) -> str:
 
 def chips(landmarks: Landmarks, focus: int | None) -> str:
     """One button a landmark with its share of pictures; pressing one singles the landmark out."""
-    rates = landmarks.present.mean(0) * 100
+    rates = landmarks.seen.mean(0) * 100
     buttons = "".join(_chip(k, rate, k == focus) for k, rate in enumerate(rates))
     return f'<div class="uld-chips" role="group" aria-label="landmarks">{buttons}</div>'
 
@@ -47,13 +47,37 @@ def _dot(k: int) -> str:
     return f'<span class="uld-dot" style="background:{colour(k)};color:{ink(k)}">{k + 1}</span>'
 
 
-def gallery(images: ImageSet, landmarks: Landmarks, page: int, focus: int | None) -> str:
-    """Page `page` (from 0) of numbered pictures."""
-    pages = max(1, -(-len(images) // PAGE))
+def gallery(
+    images: ImageSet,
+    landmarks: Landmarks,
+    page: int,
+    focus: int | None,
+    poses: PoseCodes | None = None,
+    pose: int | None = None,
+) -> str:
+    """Page `page` (from 0) of numbered pictures; of one pose cluster only where one is chosen."""
+    known = poses is not None and pose is not None
+    rows = np.flatnonzero(poses.cluster == pose) if poses is not None and known else np.arange(len(images))
+    pages = max(1, -(-len(rows) // PAGE))
     page = min(max(page, 0), pages - 1)
-    rows = range(page * PAGE, min((page + 1) * PAGE, len(images)))
-    cards = "".join(_card(images, landmarks, row, focus) for row in rows)
-    return f'{_pager(page, pages, len(images))}<div class="uld-gallery{_focus_class(focus)}">{cards}</div>'
+    shown = rows[page * PAGE : (page + 1) * PAGE]
+    cards = "".join(_card(images, landmarks, int(row), focus) for row in shown)
+    head = pose_chips(poses, pose if known else None) + _pager(page, pages, len(rows))
+    return f'{head}<div class="uld-gallery{_focus_class(focus)}">{cards}</div>'
+
+
+def pose_chips(poses: PoseCodes | None, pose: int | None) -> str:
+    """One button a pose cluster with its number of pictures; pressing one shows only those. Nothing without poses."""
+    if poses is None:
+        return ""
+    sizes = np.bincount(poses.cluster)
+    buttons = "".join(
+        f'<button type="button" class="uld-chip" data-pose="{q}" aria-pressed="{str(q == pose).lower()}" '
+        f'aria-label="pose cluster {q + 1}, {size} pictures">&nbsp;pose {q + 1} · {size}</button>'
+        for q, size in enumerate(sizes)
+        if size
+    )
+    return f'<div class="uld-chips uld-poses" role="group" aria-label="pose clusters">{buttons}</div>'
 
 
 def _card(images: ImageSet, landmarks: Landmarks, row: int, focus: int | None) -> str:
@@ -94,7 +118,9 @@ def _figure(
     width, height = (int(v) for v in images.sizes[row])
     source = data_uri(picture if picture is not None else images.paths[row].read_bytes())
     r = radius * max(width, height)
-    marks = "".join(_mark(int(k), landmarks.xy[row, k], r, focus) for k in np.flatnonzero(landmarks.present[row]))
+    seen = landmarks.seen[row]
+    shown = np.flatnonzero(landmarks.present[row])
+    marks = "".join(_mark(int(k), landmarks.xy[row, k], r, focus, bool(seen[k])) for k in shown)
     return (
         f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{html.escape(images.names[row])}" '
         f'preserveAspectRatio="xMidYMid meet">'
@@ -103,11 +129,15 @@ def _figure(
     )
 
 
-def _mark(k: int, xy: np.ndarray, r: float, focus: int | None) -> str:
+def _mark(k: int, xy: np.ndarray, r: float, focus: int | None, seen: bool) -> str:
+    """A numbered dot; a smaller ring where the landmark was not seen but placed."""
     on = " uld-on" if k == focus else ""
+    group = f'<g class="uld-mark{on}" data-mark="{k}" transform="translate({xy[0]:.1f},{xy[1]:.1f})">'
+    if not seen:
+        ring = f'stroke="{colour(k)}" stroke-width="{r * 0.34:.1f}" stroke-dasharray="{r * 0.5:.1f} {r * 0.3:.1f}"'
+        return f'{group}<circle class="uld-guess" r="{r * 0.7:.1f}" fill="#fff" fill-opacity="0.35" {ring}/></g>'
     return (
-        f'<g class="uld-mark{on}" data-mark="{k}" transform="translate({xy[0]:.1f},{xy[1]:.1f})">'
-        f'<circle r="{r:.1f}" fill="{colour(k)}" stroke="#fff" stroke-width="{r * 0.16:.1f}"/>'
+        f'{group}<circle r="{r:.1f}" fill="{colour(k)}" stroke="#fff" stroke-width="{r * 0.16:.1f}"/>'
         f'<text font-size="{r * 1.15:.1f}" fill="{ink(k)}">{k + 1}</text></g>'
     )
 
@@ -140,7 +170,8 @@ def _point_table(landmarks: Landmarks, row: int) -> str:
     for k in range(landmarks.xy.shape[1]):
         if landmarks.present[row, k]:
             x, y = landmarks.xy[row, k]
-            cells = f"<td>{x:.1f}</td><td>{y:.1f}</td><td>{landmarks.score[row, k]:.2f}</td>"
+            score = f"{landmarks.score[row, k]:.2f}" if landmarks.seen[row, k] else "not seen, placed"
+            cells = f"<td>{x:.1f}</td><td>{y:.1f}</td><td>{score}</td>"
         else:
             cells = '<td colspan="3">not found</td>'
         lines.append(f"<tr><td>{_dot(k)}</td>{cells}</tr>")
@@ -196,7 +227,7 @@ def strips(images: ImageSet, landmarks: Landmarks, only: int | None) -> str:
 
 
 def _strip(images: ImageSet, landmarks: Landmarks, k: int, count: int) -> str:
-    found = np.flatnonzero(landmarks.present[:, k])
+    found = np.flatnonzero(landmarks.seen[:, k])
     rate = len(found) / max(1, len(landmarks)) * 100
     # Evenly from the most typical to the least: a strip of best examples alone would flatter.
     order = found[np.argsort(-landmarks.score[found, k])]

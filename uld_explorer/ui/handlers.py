@@ -39,6 +39,7 @@ class Opened:
     focus: int | None = None
     page: int = 0
     picture: int | None = None
+    pose: int | None = None
 
 
 def in_words(error: UserError) -> gr.Error:
@@ -122,33 +123,33 @@ DEMO_NOTES = {
 
 
 def start(
-    kind: str, files: list[str] | None, memory: Kept | None, names: list[str], values: list[Any]
+    kind: str, files: list[str] | None, memory: Kept | None, method: str, names: list[str], values: list[Any]
 ) -> tuple[Kept, Opened]:
     """Begin a discovery in the background and open its run."""
     token = sessions.token_of(memory)
     if on_space():
         sessions.forget_visitors(SPACE_DAYS * 86_400)
     try:
-        settings = settings_from("zeroshot", names, values)
+        settings = settings_from(method, names, values)
         source_of(kind, files)
         run = create_run(sessions.visitor_dir(token), title=TITLES.get(kind, "My pictures"))
-        _start_job(run, kind, files, settings)
+        _start_job(run, kind, files, method, settings)
     except UserError as error:
         raise in_words(error) from error
     return {"token": token, "run": run.id}, Opened(run=run.id)
 
 
-def _start_job(run: Run, kind: str, files: list[str] | None, settings: RunSettings) -> None:
+def _start_job(run: Run, kind: str, files: list[str] | None, method: str, settings: RunSettings) -> None:
     try:
-        JOBS.start(run, lambda: _iter_run(kind, files, settings, run))
+        JOBS.start(run, lambda: _iter_run(kind, files, method, settings, run))
     except UserError:
         delete_run(run)  # refused: it would stand in the list of runs for ever, waiting
         raise
 
 
-def _iter_run(kind: str, files: list[str] | None, settings: RunSettings, run: Run) -> Stage[None]:
+def _iter_run(kind: str, files: list[str] | None, method: str, settings: RunSettings, run: Run) -> Stage[None]:
     images = yield from _iter_pictures(kind, files)
-    yield from workflow.iter_discover(images, "zeroshot", settings, run)
+    yield from workflow.iter_discover(images, method, settings, run)
 
 
 def cancel(memory: Kept | None, opened: Opened) -> None:

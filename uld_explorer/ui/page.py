@@ -15,7 +15,7 @@ from uld_explorer.data.archives import ARCHIVE_SUFFIXES
 from uld_explorer.data.images import SUPPORTED_SUFFIXES
 from uld_explorer.export.formats import FORMATS
 from uld_explorer.ui import handlers, render, sessions
-from uld_explorer.ui.controls import build_controls
+from uld_explorer.ui.controls import METHOD_CHOICES, METHOD_INFO, build_controls, fit_controls, presets
 from uld_explorer.ui.downloads import downloads
 from uld_explorer.ui.handlers import Kept, Opened, current
 from uld_explorer.ui.scatter import EmbedScatter
@@ -80,6 +80,8 @@ def _sidebar(parts: Parts) -> None:
             height=150,
         )
         parts["checked"] = gr.HTML(f'<div class="uld-note">{handlers.DEMO_NOTES["faces"]}</div>')
+        parts["method"] = gr.Radio(METHOD_CHOICES, value="zeroshot", label="Method", info=METHOD_INFO)
+        parts["preset"] = gr.Radio(presets(), value="quick", label="Training", visible=False)
         parts["controls"] = build_controls()
         parts["discover"] = gr.Button("Discover landmarks", variant="primary")
         parts["cancel"] = gr.Button("Cancel", variant="stop", visible=False)
@@ -171,10 +173,15 @@ def _wire_run(parts: Parts, show: dict[str, Any]) -> None:
     memory, opened, controls, seen = parts["memory"], parts["opened"], parts["controls"], parts["seen"]
     names = list(controls)
 
-    def discover(kind: str, files: list[str] | None, kept: Kept | None, *values: Any) -> tuple[Kept, Opened]:
-        return handlers.start(kind, files, kept, names, list(values))
+    def discover(
+        kind: str, files: list[str] | None, kept: Kept | None, method: str, *values: Any
+    ) -> tuple[Kept, Opened]:
+        return handlers.start(kind, files, kept, method, names, list(values))
 
-    chosen = [parts["kind"], parts["files"], memory, *controls.values()]
+    method, preset = parts["method"], parts["preset"]
+    fitted = [preset, *controls.values()]
+    gr.on([method.change, preset.change], fit_controls, [method, preset], fitted, **QUIET)
+    chosen = [parts["kind"], parts["files"], memory, method, *controls.values()]
     parts["discover"].click(discover, chosen, [memory, opened], **QUIET).then(**show)
     parts["cancel"].click(handlers.cancel, [memory, opened], None, **QUIET)
     parts["run"].input(handlers.open_run, [memory, parts["run"]], [memory, opened], **QUIET).then(**show)
@@ -210,7 +217,8 @@ def _browse(kept: Kept | None, opened: Opened) -> list[Any]:
     run = current(kept, opened)
     focus = render.known_landmark(run, opened.focus)
     large = render.one_picture(run, opened.picture, focus)
-    return [large, gr.update(visible=bool(large)), render.pictures(run, opened.page, focus, handlers.is_running(run))]
+    gallery = render.pictures(run, opened.page, focus, handlers.is_running(run), opened.pose)
+    return [large, gr.update(visible=bool(large)), gallery]
 
 
 def _point(kept: Kept | None, opened: Opened) -> list[Any]:
@@ -229,9 +237,12 @@ def _follow(kept: Kept | None, opened: Opened) -> list[Any]:
 
 def _choose(opened: Opened, event: gr.EventData) -> Opened:
     """A click in the chips or the gallery. Anything can arrive from a browser: only whole numbers are taken."""
-    picture, landmark, page = (_whole(getattr(event, key, None)) for key in ("picture", "landmark", "page"))
+    keys = ("picture", "landmark", "page", "pose")
+    picture, landmark, page, pose = (_whole(getattr(event, key, None)) for key in keys)
     if landmark is not None:
         return replace(opened, focus=None if landmark == opened.focus else landmark)
+    if pose is not None:
+        return replace(opened, pose=None if pose == opened.pose else pose, page=0)
     if page is not None:
         return replace(opened, page=page)
     return replace(opened, picture=picture)

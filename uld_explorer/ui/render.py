@@ -47,12 +47,14 @@ def known_landmark(run: Run, focus: int | None) -> int | None:
     return focus if data and focus is not None and focus < data[1].present.shape[1] else None
 
 
-def pictures(run: Run, page: int, focus: int | None, running: bool) -> str:
-    """The gallery, or words where there is none."""
+def pictures(run: Run, page: int, focus: int | None, running: bool, pose: int | None = None) -> str:
+    """The gallery, or words where there is none. A pose cluster that the run does not have shows all pictures."""
     data = loaded(run)
     if data is None:
         return NOT_YET if running else NOTHING
-    return gallery.gallery(*data, page, focus)
+    poses = run.poses()
+    known = poses is not None and pose is not None and bool((poses.cluster == pose).any())
+    return gallery.gallery(*data, page, focus, poses, pose if known else None)
 
 
 def one_picture(run: Run, row: int | None, focus: int | None) -> str:

@@ -78,6 +78,9 @@ OTHERS = (
     ("Silhouette of the clusters, at most 1", "silhouette", ""),
     ("Calinski–Harabasz index of the clusters", "calinski_harabasz", ""),
     ("annotated points met within a fifth of {distance} (Hungarian)", "hungarian_accuracy", " %"),
+    ("seen, not only placed where they must be, share of landmarks per picture", "seen_rate", " %"),
+    ("pose clusters that follow the annotated yaw (five ranges), share of pictures", "pose_accuracy", " %"),
+    ("what pose codes know of the annotated yaw (R², at most 1)", "yaw_r2", ""),
     ("seconds in all", "seconds", ""),
 )
 
