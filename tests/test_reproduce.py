@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +54,9 @@ def test_a_finished_run_is_not_made_again(images: ImageSet, tmp_path: Path) -> N
     accuracy = reproduce.accuracy_over_rounds(run, images)
     assert len(accuracy) == 2 and all(0 <= value <= 100 for value in accuracy)
     cells = reproduce.summary([reproduce.report_of(run)], reproduce.STUDIES["yaw"].columns)
-    assert cells["pose_accuracy"] is not None and math.isnan(cells["pose_accuracy"][1])
+    assert cells["pose_accuracy"] is not None and cells["pose_accuracy"][1] is None
+    other = drain(reproduce.iter_run(row, 1, SMALL, images.take(np.arange(11)), None, tmp_path / "study"))
+    assert other.folder != run.folder, "other pictures are another run"
 
 
 def test_means_and_spreads_by_hand() -> None:

@@ -1,4 +1,4 @@
-"""Make the finished run that the page opens on: ZeroShot on the bundled photographs.
+"""Make the finished run that the page opens on: D-ULD++ on rendered heads, from profile to profile.
 
 python -m tools.make_demo_run
 """
@@ -11,19 +11,20 @@ from pathlib import Path
 
 from uld_explorer import paths, workflow
 from uld_explorer.events import Event
-from uld_explorer.landmarks.zero_shot import ZeroShotSettings
+from uld_explorer.landmarks.d_uldpp import PoseSettings
 from uld_explorer.runs import create_run
 
-PICTURES = 120
+SOURCE = "demo:heads:240:0"
 
 
 def main() -> None:
     """Run the discovery in a temporary folder and put it in place when it has ended well."""
-    settings = ZeroShotSettings(landmarks=10, roi="foreground")
-    images = workflow.open_images("demo:faces", limit=PICTURES)
+    settings = PoseSettings(landmarks=10, roi="annotations")
+    images = workflow.open_images(SOURCE)
     with tempfile.TemporaryDirectory() as parent:
-        run = create_run(Path(parent), folder=Path(parent) / "demo", title="faces, ZeroShot")
-        for event in workflow.iter_discover(images, "zeroshot", settings, run):
+        run = create_run(Path(parent), folder=Path(parent) / "demo", title="rendered heads, D-ULD++")
+        for event in workflow.iter_discover(images, "duldpp", settings, run):
+            run.append(event)
             print(event.stage, event.step, event.total)
         run.append(Event("done", ""))
         run.update_info(id="demo")

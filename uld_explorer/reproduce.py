@@ -5,7 +5,7 @@ Every run is kept in a folder of its own, so that a study that was stopped goes 
 
 from __future__ import annotations
 
-import math
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,11 @@ from uld_explorer.analysis.report_file import load_report
 from uld_explorer.events import Event, Stage, note
 from uld_explorer.landmarks.methods import get_method
 from uld_explorer.runs import Run, create_run
+from uld_explorer.settings import RunSettings
 from uld_explorer.types import ImageSet, Report, UserError
+
+Cell = tuple[float, float | None]
+"""A mean and its spread."""
 
 TRAINED = ("zeroshot", "duld", "duld-pp", "duld-tsc", "duldpp")
 
@@ -79,13 +83,13 @@ def iter_run(
     method = get_method(row.method)
     names = set(method.settings().to_json())
     values = {k: v for k, v in settings.items() if k in names} | row.changes | {"seed": seed}
-    suffix = "".join(f"-{key[0]}{value}" for key, value in row.changes.items())
-    folder = parent / f"{row.method}{suffix}-{seed}"
+    chosen = method.settings.from_json(values)
+    folder = parent / f"{row.method}-{seed}-{_digest(chosen, images, tested)}"
     run = create_run(parent, folder=folder, resume=True) if not _finished(folder) else Run(folder)
     if _finished(folder):
         return run
     yield note("study", f"{row.name}, seed {seed}")
-    stage = workflow.iter_discover(images, row.method, method.settings.from_json(values), run, evaluate_on=tested)
+    stage = workflow.iter_discover(images, row.method, chosen, run, evaluate_on=tested)
     while True:
         try:
             event = next(stage)
@@ -97,16 +101,26 @@ def iter_run(
     return run
 
 
+def _digest(settings: RunSettings, *sets: ImageSet | None) -> str:
+    """Eight hex digits of all that a run depends on, so that another set or setting has another folder."""
+    digest = hashlib.sha256(settings.fingerprint().encode())
+    for images in sets:
+        digest.update(b"|" if images is None else "|".join(images.ids).encode())
+        if images is not None and images.annotations is not None:
+            digest.update(np.nan_to_num(images.annotations.xy).tobytes())
+    return digest.hexdigest()[:8]
+
+
 def _finished(folder: Path) -> bool:
     return (folder / "run.json").exists() and "finished" in Run(folder).info()
 
 
-def summary(reports: Sequence[Report], columns: Sequence[str]) -> dict[str, tuple[float, float] | None]:
-    """Mean and sample standard deviation (NaN for one run) of each column over seeds; None where not measured."""
-    cells: dict[str, tuple[float, float] | None] = {}
+def summary(reports: Sequence[Report], columns: Sequence[str]) -> dict[str, Cell | None]:
+    """Mean and sample standard deviation (None for one run) of each column over seeds; None where not measured."""
+    cells: dict[str, Cell | None] = {}
     for column in columns:
         values = [value for report in reports if (value := report.figures.get(column)) is not None]
-        spread = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+        spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
         cells[column] = (float(np.mean(values)), spread) if values else None
     return cells
 
@@ -129,7 +143,7 @@ def report_of(run: Run) -> Report:
     return load_report(run.folder / "results" / "report.json")
 
 
-def markdown(columns: Sequence[str], table: dict[str, dict[str, tuple[float, float] | None]]) -> str:
+def markdown(columns: Sequence[str], table: dict[str, dict[str, Cell | None]]) -> str:
     """The table as Markdown, mean ± spread."""
     lines = [f"| | {' | '.join(columns)} |", f"| --- |{' --- |' * len(columns)}"]
     for name, cells in table.items():
@@ -137,9 +151,9 @@ def markdown(columns: Sequence[str], table: dict[str, dict[str, tuple[float, flo
     return "\n".join(lines)
 
 
-def _cell(value: tuple[float, float] | None) -> str:
+def _cell(value: Cell | None) -> str:
     if value is None:
         return "–"
     mean, spread = value
     digits = 3 if abs(mean) <= 1 else 2
-    return f"{mean:.{digits}f}" + ("" if math.isnan(spread) else f" ± {spread:.{digits}f}")
+    return f"{mean:.{digits}f}" + ("" if spread is None else f" ± {spread:.{digits}f}")

@@ -6,7 +6,7 @@ events.jsonl             every event, oldest first
 pictures.json            ids, names and sizes of the pictures, and what was skipped
 thumbs/000000.jpg        small copies, so that a run can be looked at when its pictures are gone
 model/                   the detector
-results/*.safetensors    landmarks, regions, keypoints and their map
+results/*.safetensors    landmarks, regions, poses, keypoints and their map; what each round of training showed
 results/report.json      the figures, where annotations were given
 """
 
@@ -194,7 +194,7 @@ def _read_json(path: Path) -> Any:
 def create_run(parent: Path, *, folder: Path | None = None, resume: bool = False, **info: Any) -> Run:
     """A new run under `parent` with an id of its own, or exactly at `folder`. Its name never comes from user text.
 
-    resume: a folder with a run that has not finished is used again.
+    resume: a folder with a run that has not finished is used again, without the results it had.
 
     Raises:
         UserError: `folder` exists and is not empty.
@@ -202,6 +202,8 @@ def create_run(parent: Path, *, folder: Path | None = None, resume: bool = False
     if folder is None:
         folder = parent / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
     elif resume and "finished" not in (_read_json(folder / "run.json") or {"finished": 0}):
+        for name in ("results", "model"):
+            shutil.rmtree(folder / name, ignore_errors=True)
         return Run(folder)
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is there already and not empty: give another folder with --out.")

@@ -207,9 +207,7 @@ def _pose_figures(finding: Finding, images: ImageSet) -> dict[str, float | None]
 def by_yaw(report: Report) -> list[dict[str, float | None]]:
     """The errors in each of five yaw ranges, in degrees; empty where the yaw is not known."""
     names = {"forward_nme": "forward", "backward_nme": "backward", "mean_shape_nme": "mean_shape"}
-    tables = {
-        key: report.tables.get(f"{name}_by_yaw", []) for key, name in (names | {"detection_rate": "found"}).items()
-    }
+    tables = {key: report.tables.get(f"{name}_by_yaw", []) for key, name in (names | {"seen_rate": "seen"}).items()}
     ranges = []
     for index in range(len(tables["forward_nme"])):
         entry: dict[str, float | None] = {"from": float(YAW_EDGES[index]), "to": float(YAW_EDGES[index + 1])}
@@ -283,6 +281,7 @@ def _unannotated_report(finding: Finding, consistent: float | None, detector: La
     points = finding.keypoints
     figures: dict[str, float | None] = dict.fromkeys((*ERRORS, "hungarian_accuracy"))
     figures |= {"detection_rate": float(rates.mean()), "consistency": consistent}
+    figures |= dict.fromkeys(POSES) | {"seen_rate": 100.0 * float(finding.landmarks.seen.mean())}
     figures["silhouette"] = clusters.silhouette(points.descriptor, points.label)
     figures["calinski_harabasz"] = clusters.calinski_harabasz(points.descriptor, points.label)
     facts: dict[str, object] = {

@@ -58,3 +58,10 @@ def test_the_code_learns_where_a_point_is() -> None:
     guess = codes @ torch.linalg.lstsq(codes[:128], truth[:128]).solution
     unexplained = (guess - truth)[128:].square().mean() / truth[128:].var()
     assert float(unexplained) < 0.2
+
+
+@pytest.mark.parametrize("cells", [8, 20, 33])
+def test_maps_of_any_size_come_back_in_that_size(cells: int) -> None:
+    proxy = PoseVAE(cells, latent=4, width=8)
+    logits, mean, _ = proxy(torch.rand(2, cells, cells))
+    assert logits.shape == (2, cells, cells) and mean.shape == (2, 4)

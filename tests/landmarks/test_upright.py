@@ -33,7 +33,8 @@ def test_a_mirror_image_stays_one() -> None:
 
 
 def test_one_point_for_all_landmarks_gives_no_infinite_scale() -> None:
-    assert torch.isfinite(upright_transforms(torch.full((2, 4, 2), 0.5), LAYOUT)).all()
+    transform = upright_transforms(torch.full((2, 4, 2), 0.5), LAYOUT)
+    assert torch.isfinite(transform).all() and (torch.linalg.det(transform[:, :, :2]) > 0).all()
 
 
 def test_the_mean_layout_of_moved_copies_is_the_layout() -> None:

@@ -180,15 +180,15 @@ def _extra_tables(
 
 
 def _yaw_tables(results: Sequence[NmeResult], scores: Sequence[_Set]) -> dict[str, list[float]]:
-    """Errors and the share found in each of the five yaw ranges; empty where the yaw is not known."""
-    rows: dict[str, list[np.ndarray]] = {name: [] for name in ("forward", "backward", "mean_shape", "found")}
+    """Errors and the share seen in each of the five yaw ranges; empty where the yaw is not known."""
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in ("forward", "backward", "mean_shape", "seen")}
     for result, score in zip(results, scores, strict=True):
         if score.truth.yaw is None:
             return {f"{name}_by_yaw": [] for name in rows}
         yaw = np.asarray(score.truth.yaw, dtype=np.float64)
         for name in ("forward", "backward", "mean_shape"):
             rows[name].append(clusters.yaw_bins(yaw, column_means(getattr(result, name).T)))
-        rows["found"].append(clusters.yaw_bins(yaw, 100.0 * score.found.present.mean(1)))
+        rows["seen"].append(clusters.yaw_bins(yaw, 100.0 * score.found.seen.mean(1)))
     return {f"{name}_by_yaw": _list(_mean_rows(values)) for name, values in rows.items()}
 
 

@@ -50,6 +50,7 @@ def format_report(report: Report) -> str:
         lines.append(f"{name:<{width}}  {cells[0]:>14}  {cells[1]:>14}  {found:>8}")
     lines.append("")
     labels = {
+        "seen_rate": "seen, not only placed %",
         "hungarian_accuracy": "Hungarian accuracy %",
         "silhouette": "Silhouette",
         "calinski_harabasz": "Calinski-Harabasz",
@@ -65,9 +66,9 @@ def format_by_yaw(ranges: Sequence[Mapping[str, object]]) -> str:
     """A plain-text table of what `workflow.by_yaw` gives."""
     if not ranges:
         return "No errors by yaw: the annotations do not say how the objects are turned."
-    lines = [f"{'yaw':<14}  {'forward %':>10}  {'backward %':>10}  {'mean shape %':>12}  {'found %':>8}"]
+    lines = [f"{'yaw':<14}  {'forward %':>10}  {'backward %':>10}  {'mean shape %':>12}  {'seen %':>8}"]
     for entry in ranges:
-        values = [entry[key] for key in ("forward_nme", "backward_nme", "mean_shape_nme", "detection_rate")]
+        values = [entry[key] for key in ("forward_nme", "backward_nme", "mean_shape_nme", "seen_rate")]
         cells = ["-" if value is None else f"{value:.2f}" for value in values]
         name = f"{entry['from']:.0f}...{entry['to']:.0f}"
         lines.append(f"{name:<14}  {cells[0]:>10}  {cells[1]:>10}  {cells[2]:>12}  {cells[3]:>8}")

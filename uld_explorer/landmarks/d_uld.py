@@ -27,26 +27,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class SelfTrainingSettings(ZeroShotSettings):
+class TrainingSettings(ZeroShotSettings):
     """ZeroShot's settings, which the first labels come from, and those of training."""
 
-    start: str = setting(
-        "zeroshot",
-        "where the first labels come from: clusters of the frozen features, or of bootstrapped keypoints (paper)",
-        choices=("zeroshot", "bootstrap"),
-    )
     views: int = setting(4, "views of every picture that training sees, one of them untouched", low=3, high=64)
     rotation: float = setting(30.0, "largest turn of a view, in degrees", low=0.0, high=180.0)
     scaling: float = setting(0.15, "largest change of size of a view, as a share", low=0.0, high=0.9)
     shift: float = setting(0.08, "largest shift of a view, as a share of the crop", low=0.0, high=0.5)
-    bootstrap_steps: int = setting(400, "steps of bootstrapping, where the start is that", low=1, high=1_000_000)
     rounds: int = setting(2, "rounds of labelling and training", low=1, high=1000)
     round_steps: int = setting(250, "training steps in a round", low=1, high=1_000_000)
     settled: float = setting(0.03, "training ends when a smaller share of labels changes in a round", low=0.0, high=1.0)
     rate: float = setting(1e-3, "learning rate", low=1e-7, high=1.0)
     train_batch: int = setting(16, "pictures in a training step", low=2, high=512)
-    keypoints: int = setting(24, "keypoints taken from each heat map, before they are clustered", low=2, high=512)
-    window: int = setting(1, "cells around a keypoint in which it must be the highest", low=1, high=16)
     threshold: float = setting(0.1, "height of a heat map's peak from which it is a keypoint", low=0.0, high=1.0)
     sigma: float = setting(1.0, "width of a label in the heat map, in cells", low=0.1, high=16.0)
     margin: float = setting(
@@ -57,6 +49,20 @@ class SelfTrainingSettings(ZeroShotSettings):
     resume: bool = setting(True, "go on from the checkpoint that the same settings and pictures left", result=False)
     width: int = setting(96, "channels of the aggregation network", low=8, high=1024)
     descriptor: int = setting(64, "length of a learned descriptor", low=4, high=1024)
+
+
+@dataclass(frozen=True)
+class SelfTrainingSettings(TrainingSettings):
+    """D-ULD's own settings."""
+
+    start: str = setting(
+        "zeroshot",
+        "where the first labels come from: clusters of the frozen features, or of bootstrapped keypoints (paper)",
+        choices=("zeroshot", "bootstrap"),
+    )
+    bootstrap_steps: int = setting(400, "steps of bootstrapping, where the start is that", low=1, high=1_000_000)
+    keypoints: int = setting(24, "keypoints taken from each heat map, before they are clustered", low=2, high=512)
+    window: int = setting(1, "cells around a keypoint in which it must be the highest", low=1, high=16)
 
 
 @dataclass(frozen=True)
@@ -126,12 +132,12 @@ def iter_predict(
     return _answer(label_rounds.locate(model, data, settings), data)
 
 
-def view_ranges(settings: SelfTrainingSettings) -> ViewRanges:
+def view_ranges(settings: TrainingSettings) -> ViewRanges:
     """How far the views that training sees may differ from the picture."""
     return ViewRanges(settings.rotation, (1 - settings.scaling, 1 + settings.scaling), settings.shift)
 
 
-def checkpoint_folder(data: ViewMaps, settings: SelfTrainingSettings) -> Path:
+def checkpoint_folder(data: ViewMaps, settings: TrainingSettings) -> Path:
     """Named by everything that the result depends on, so that the same command finds its own checkpoint.
 
     Emptied where the settings do not want to resume.

@@ -13,10 +13,10 @@ from uld_explorer.events import Stage, note
 from uld_explorer.features.aggregation import to_pixels
 from uld_explorer.features.backbone import Backbone
 from uld_explorer.landmarks import zero_shot
-from uld_explorer.landmarks.d_uld import SelfTrainingSettings, checkpoint_folder, view_ranges
+from uld_explorer.landmarks.d_uld import TrainingSettings, checkpoint_folder, view_ranges
 from uld_explorer.landmarks.tensors import under
 from uld_explorer.settings import setting
-from uld_explorer.types import Found, ImageSet, Keypoints, Landmarks, PoseCodes, Regions
+from uld_explorer.types import Found, ImageSet, Keypoints, Landmarks, PoseCodes, Regions, UserError
 
 if TYPE_CHECKING:
     from uld_explorer.landmarks.pose_rounds import Answer
@@ -31,8 +31,8 @@ TWO_STAGE = "cluster keypoints pose by pose, instead of all together"
 
 
 @dataclass(frozen=True)
-class PoseSettings(SelfTrainingSettings):
-    """D-ULD's settings, and those of poses. The ablations of the paper are other defaults of the same settings."""
+class PoseSettings(TrainingSettings):
+    """The settings of training, and those of poses. The paper's ablations are other defaults of the same settings."""
 
     pose_clusters: int = setting(5, "pose clusters (Q)", low=1, high=100, basic=True)
     two_stage: bool = setting(True, TWO_STAGE)
@@ -123,7 +123,9 @@ def iter_fit(
     from uld_explorer.landmarks import pose_rounds
     from uld_explorer.landmarks.view_maps import iter_view_maps
 
-    many = max(settings.landmarks, min(settings.landmarks * settings.candidates, MOST))
+    if len(images) < settings.pose_clusters:
+        raise UserError(f"{len(images)} pictures cannot form {settings.pose_clusters} pose clusters: use fewer.")
+    many = _candidates(regions, settings)
     _, first = yield from zero_shot.iter_fit(images, regions, replace(settings, landmarks=many), backbone)
     data = yield from iter_view_maps(images, regions, settings, backbone, settings.views, view_ranges(settings))
     folder = checkpoint_folder(data, settings)
@@ -134,6 +136,13 @@ def iter_fit(
     model = pose_rounds.to_model(state, data, settings)
     shutil.rmtree(folder, ignore_errors=True)
     return model, _found(pose_rounds.locate(model, data, settings), data, settings)
+
+
+def _candidates(regions: Regions, settings: PoseSettings) -> int:
+    """M: as many as asked for, while ZeroShot has descriptors enough to find them."""
+    cells = zero_shot.search_cells(regions, settings).sum((1, 2))
+    enough = int(np.minimum(cells, settings.pixels).sum()) // zero_shot.FEWEST
+    return max(settings.landmarks, min(settings.landmarks * settings.candidates, MOST, enough))
 
 
 def iter_predict(

@@ -10,7 +10,7 @@ import torch
 
 from uld_explorer.events import Stage, note
 from uld_explorer.landmarks.clustering import kmeans
-from uld_explorer.landmarks.d_uld import SelfTrained, SelfTrainingSettings
+from uld_explorer.landmarks.d_uld import SelfTrained, SelfTrainingSettings, TrainingSettings
 from uld_explorer.landmarks.network import LandmarkNetwork, NetworkShape
 from uld_explorer.landmarks.pseudo_labels import (
     PseudoLabels,
@@ -32,7 +32,7 @@ def new_state(folder: Path, data: ViewMaps, settings: SelfTrainingSettings) -> T
     return TrainingState(folder, {"network": new_network(data, settings)})
 
 
-def new_network(data: ViewMaps, settings: SelfTrainingSettings) -> LandmarkNetwork:
+def new_network(data: ViewMaps, settings: TrainingSettings) -> LandmarkNetwork:
     """A network for these maps, initialised by the settings' seed."""
     shape = NetworkShape(data.layers, settings.map_size, settings.width, settings.width, settings.descriptor)
     generator = torch.random.get_rng_state()
@@ -71,7 +71,7 @@ def iter_rounds(
     return _read(state)[0]
 
 
-def weights_of(settings: SelfTrainingSettings) -> Weights:
+def weights_of(settings: TrainingSettings) -> Weights:
     """The settings of the losses."""
     return Weights(settings.train_batch, settings.sigma, settings.margin, settings.contrast, settings.same_image)
 
@@ -91,7 +91,7 @@ def _iter_label(
     changed = churn(before, labels)
     _write(state, labels, mirror)
     found = float(labels.present.mean())
-    described = labels.descriptor if labels.descriptor.shape[-1] > 1 else np.zeros((*labels.present.shape, 1))
+    described = labels.descriptor if labels.descriptor.shape[-1] > 1 else None  # ZeroShot's are of other features
     network = network_of(state)
     yield round_event(index, network, data, labels.points, labels.present, described, churn=round(changed, 4))
     if "centroids" in state.arrays:
@@ -126,7 +126,7 @@ def _cluster(
     return labels, mirror_map(network, data, labels, centroids)
 
 
-def settled(state: TrainingState, settings: SelfTrainingSettings, index: int) -> bool:
+def settled(state: TrainingState, settings: TrainingSettings, index: int) -> bool:
     """Whether so few labels changed before round `index` that training may end."""
     last = next(entry for entry in reversed(state.history) if entry["phase"].startswith("labels"))
     return index > 0 and last["churn"] < settings.settled

@@ -1,8 +1,8 @@
 """Where every landmark of a codebook is, seen or hidden: descriptors against centroids, read as a probability map.
 
 A heat map's peaks are the landmarks that can be seen. This is the second answer, which always has all of them:
-the expected place under a soft-max over the cells. It has a gradient, so that labels, also inferred ones, and known
-motions between views teach the descriptors where hidden landmarks are. Knows tensors only.
+the expected place under a soft-max over the cells. It has a gradient, so that labels teach the descriptors where
+landmarks are, and known motions between views teach them where the hidden ones must be. Knows tensors only.
 """
 
 from __future__ import annotations

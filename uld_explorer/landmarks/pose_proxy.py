@@ -13,13 +13,15 @@ from torch import Tensor, nn
 class PoseVAE(nn.Module):
     """Psi_V: heat map H (B, cells, cells) -> latent code (B, latent) -> clean heat map logits (B, cells, cells).
 
-    Paper is silent on its form: three strided convolutions and a linear layer each way. `cells` is a multiple of 8.
+    Paper is silent on its form: three strided convolutions and a linear layer each way. Where `cells` is not a multiple
+    of 8, maps are brought to the next one inside.
     """
 
     def __init__(self, cells: int = 32, latent: int = 64, width: int = 32) -> None:
         super().__init__()
         self.cells, self.latent, self.width = cells, latent, width
-        side = cells // 8
+        side = -(-cells // 8)
+        self.inner = 8 * side
         self.encoder = nn.Sequential(
             nn.Conv2d(1, width, 4, 2, 1),
             nn.ReLU(),
@@ -43,18 +45,25 @@ class PoseVAE(nn.Module):
 
     def encode(self, heat: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the code, (B, latent) each."""
-        mean, log_variance = self.moments(self.encoder(heat[:, None])).chunk(2, 1)
+        mean, log_variance = self.moments(self.encoder(_resized(heat, self.inner)[:, None])).chunk(2, 1)
         return mean, log_variance.clamp(-8, 8)
 
     def decode(self, code: Tensor) -> Tensor:
         """Logits (B, cells, cells) of the clean heat map."""
-        return self.decoder(self.enter(code))[:, 0]
+        return _resized(self.decoder(self.enter(code))[:, 0], self.cells)
 
     def forward(self, heat: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Logits, mean and log-variance; noise (B, latent) standard normal, none to decode the mean."""
         mean, log_variance = self.encode(heat)
         code = mean if noise is None else mean + noise * torch.exp(0.5 * log_variance)
         return self.decode(code), mean, log_variance
+
+
+def _resized(maps: Tensor, cells: int) -> Tensor:
+    """(B, cells, cells), bilinear; as they are where that is their size."""
+    if maps.shape[-1] == cells:
+        return maps
+    return F.interpolate(maps[:, None], size=(cells, cells), mode="bilinear", align_corners=False)[:, 0]
 
 
 def negative_elbo(logits: Tensor, target: Tensor, mean: Tensor, log_variance: Tensor, beta: float) -> Tensor:

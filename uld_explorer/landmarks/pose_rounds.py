@@ -128,7 +128,7 @@ def _iter_first_labels(state: TrainingState, data: ViewMaps, first: Landmarks) -
     codebook = prototypes(count, network_of(state).shape.descriptor)
     points = np.nan_to_num(found.points, nan=0.5)
     none = np.full(len(data), 0)
-    layout = np.nanmean(np.where(found.present[..., None], found.points, np.nan), 0)
+    layout = np.full((count, 2), 0.5)  # nobody needs one before poses are learned
     labels = PoseLabels(found, points, found.present.astype(np.float32), none, codebook, layout)
     _write(state, labels)
     state.arrays["first"] = np.where(found.present[..., None], found.points, np.nan)
@@ -202,13 +202,13 @@ def _label(
     seen = seen_places(places, by_pose[pose], settings.threshold)
     found = PseudoLabels(np.where(seen[..., None], places.points, np.nan), seen, places.height, places.descriptor)
     known = np.isfinite(state.arrays["first"]).all(-1)
-    points = np.where(known[..., None], state.arrays["first"], places.points)
+    points = np.where(known[..., None], state.arrays["first"], 0.5)
     return PoseLabels(found, points, known.astype(np.float32), pose, before.codebook, layout), places.descriptor
 
 
 def _cluster(places: Places, pose: np.ndarray, codebook: np.ndarray, settings: PoseSettings) -> np.ndarray:
     """(Q, M, D): clusters of the keypoints of each pose; with one stage only, of all poses, Q times the same."""
-    usable, count = places.height >= settings.threshold, settings.pose_clusters
+    usable, count = places.height > settings.threshold, settings.pose_clusters
     if settings.two_stage:
         start = np.repeat(codebook[None], count, 0)
         return cluster_keypoints(places.descriptor, usable, pose, codebook, count, settings.seed, start)
@@ -220,7 +220,7 @@ def _cluster(places: Places, pose: np.ndarray, codebook: np.ndarray, settings: P
 def seen_places(places: Places, books: np.ndarray, threshold: float) -> np.ndarray:
     """(N, M) bool: where the heat map is high and the place is of its own landmark's cluster; books (N, M, D)."""
     nearest = (places.descriptor @ np.swapaxes(books, 1, 2)).argmax(2)
-    return (places.height >= threshold) & (nearest == np.arange(books.shape[1]))
+    return (places.height > threshold) & (nearest == np.arange(books.shape[1]))
 
 
 @torch.no_grad()

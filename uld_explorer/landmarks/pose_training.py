@@ -24,7 +24,7 @@ class PoseWeights:
     """How much the losses of D-ULD++ count beside those of D-ULD.
 
     labels       D-ULD's own
-    placement    of places towards labels, found and inferred
+    placement    of places towards labels
     agreement    of places between two views
     temperature  of the places' soft-max
     proxy        of the ELBO; 0 leaves the decoder out
@@ -46,8 +46,8 @@ class PoseLabels:
     """What a round of D-ULD++ is trained on.
 
     found     PseudoLabels of the landmarks that are seen
-    points    (N, K, 2) crop units, every landmark, found or inferred
-    trust     (N, K) 1 where found, less where inferred
+    points    (N, K, 2) crop units, where landmarks are taught to be
+    trust     (N, K) how much each of these counts; 0 where nobody knows
     pose      (N,) int64, cluster of each picture
     codebook  (K, D) unit, what stands for each landmark in any pose
     layout    (K, 2) the mean layout, upright

@@ -40,13 +40,14 @@ _PAPER = {
     "latent": 64,
 }
 PRESETS: dict[str, dict[str, Any]] = {"quick": {}, "standard": _STANDARD, "paper": _PAPER}
-"""quick: the defaults, minutes on two CPU cores. standard: minutes on a GPU. paper: the schedule of the paper."""
+"""quick: the defaults, minutes on two CPU cores. standard: finer and many times longer; the diffusion model may run on
+a GPU, the small network trains on the CPU. paper: the schedule of the paper; D-ULD++ begins with ZeroShot's labels."""
 _POSES = {"paper": {"rate": 5e-4}}
 """What D-ULD++ has otherwise."""
 
 
 def preset_values(name: str, settings: type[RunSettings]) -> dict[str, Any]:
-    """The preset's values for the fields that these settings have.
+    """The preset's values for the fields that these settings have; none where nothing is trained.
 
     Raises:
         UserError: there is no such preset.

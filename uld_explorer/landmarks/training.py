@@ -55,6 +55,7 @@ class TrainingState:
             tensors |= {f"module.{name}.{key}": value.cpu() for key, value in module.state_dict().items()}
         if self.optimiser is not None:
             tensors |= {f"moment.{name}": value for name, value in moments_of(self.optimiser).items()}
+        self.folder.mkdir(parents=True, exist_ok=True)
         name = f"{len(self.done)}_{self.step}.safetensors"
         save_file({key: value.contiguous() for key, value in tensors.items()}, self.folder / name)
         record = {"file": name, "done": self.done, "step": self.step, "history": self.history}
@@ -133,8 +134,8 @@ def iter_steps(
 ) -> Stage[None]:
     """Descend on the sum of the losses of every step, or on what is left of the phase after a kill.
 
-    loss_of(rng) -> losses by name; rng is seeded by the phase's place and the step. A progress event carries
-    their means since the last one.
+    The rate falls to nothing over the second half. loss_of(rng) -> losses by name; rng is seeded by the phase's place
+    and the step. A progress event carries their means since the last one.
     """
     if steps.phase in state.done:
         return
@@ -144,13 +145,14 @@ def iter_steps(
     for step in range(state.step, steps.count):
         if step % REPORT_STEPS == 0:
             try:
-                yield progress(steps.title, step, steps.count, phase=steps.phase, rate=steps.rate, losses=_mean(recent))
+                rate = _rate(steps, step)
+                yield progress(steps.title, step, steps.count, phase=steps.phase, rate=rate, losses=_mean(recent))
             except GeneratorExit:
                 state.save()  # whoever cancels may want to go on later
                 raise
             recent = []
         for group in optimiser.param_groups:
-            group["lr"] = steps.rate * min(1.0, 2 * (1 - step / steps.count))
+            group["lr"] = _rate(steps, step)
         losses = loss_of(torch.Generator().manual_seed(seed * 1_000_003 + len(state.done) * 100_003 + step))
         optimiser.zero_grad(set_to_none=True)
         torch.stack(list(losses.values())).sum().backward()
@@ -159,9 +161,18 @@ def iter_steps(
         recent.append({name: float(value.detach()) for name, value in losses.items()})
         state.save_if_due()
     last = _mean(recent)
-    yield progress(steps.title, steps.count, steps.count, phase=steps.phase, rate=steps.rate, losses=last)
+    yield progress(steps.title, steps.count, steps.count, phase=steps.phase, rate=0.0, losses=last)
     state.finish(steps.phase, losses=last)
 
 
+def _rate(steps: Steps, step: int) -> float:
+    return steps.rate * min(1.0, 2 * (1 - step / steps.count))
+
+
 def _mean(recent: list[dict[str, float]]) -> dict[str, float]:
-    return {name: round(sum(r[name] for r in recent) / len(recent), 5) for name in recent[0]} if recent else {}
+    """Means by name, over the steps that had a loss of that name."""
+    values: dict[str, list[float]] = {}
+    for losses in recent:
+        for name, value in losses.items():
+            values.setdefault(name, []).append(value)
+    return {name: round(sum(each) / len(each), 5) for name, each in values.items()}

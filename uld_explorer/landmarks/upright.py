@@ -26,8 +26,10 @@ def upright_transforms(points: Tensor, layout: Tensor) -> Tensor:
     along = (own * common).sum((1, 2))
     across = (own[..., 0] * common[:, 1] - own[..., 1] * common[:, 0]).sum(1)
     size = (common.square().sum() / own.square().sum((1, 2)).clamp(min=SMALLEST)).sqrt()
-    scale = size / (along.square() + across.square()).sqrt().clamp(min=SMALLEST * SMALLEST)
-    cos, sin = scale * along, scale * across
+    length = (along.square() + across.square()).sqrt()
+    turned = length > SMALLEST * SMALLEST  # points all in one place have no turn
+    cos = size * torch.where(turned, along / length, 1.0)
+    sin = size * torch.where(turned, across / length, 0.0)
     linear = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
     return torch.cat([linear, (middle - centre @ linear.mT)[:, 0, :, None]], 2)
 

@@ -46,13 +46,13 @@ def round_event(
     data: ViewMaps,
     points: np.ndarray,
     present: np.ndarray,
-    descriptor: np.ndarray,
+    descriptor: np.ndarray | None,
     pose: np.ndarray | None = None,
     **figures: Any,
 ) -> Event:
-    """An artifact event of the labels made before round `number`.
+    """An artifact event of the labels made after round `number`; 0 is before any training.
 
-    points (N, K, 2) crop units, present (N, K), descriptor (N, K, D), pose (N,) clusters where there are any.
+    points (N, K, 2) crop units, present (N, K), descriptor (N, K, D) or None, pose (N,) clusters where there are any.
     Besides the `figures` given, its data has the clusters' sizes and silhouette and the layers' mixing weights; its
     arrays show the panel: rows, points in pixels
     (NaN where missing), heat maps in 0...1.
@@ -73,7 +73,7 @@ def round_event(
         "round": number,
         "found": round(float(present.mean()), 4),
         "cluster_sizes": present.sum(0).tolist(),
-        "silhouette": silhouette(descriptor, present),
+        "silhouette": None if descriptor is None else silhouette(descriptor, present),
         "mixing_weights": network.aggregation.mixing_weights(),
     }
     return Event("artifact", "training", data={"name": f"round_{number}", **facts, **figures}, arrays=arrays)

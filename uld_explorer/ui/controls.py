@@ -30,7 +30,8 @@ ROI_LABELS = {
 }
 MOST_LANDMARKS = 30
 SPACE_STEPS = 2000
-"""Training steps a visitor may ask for where many share one machine."""
+SPACE_MOST = {"views": 8, "train_batch": 32, "width": 128, "descriptor": 128, "map_size": 64}
+"""What a visitor may ask for where many share one machine."""
 
 
 def on_space() -> bool:
@@ -134,8 +135,11 @@ def settings_from(method: str, names: list[str], values: list[Any]) -> RunSettin
     if plain["roi"] not in ROI_CHOICES or plain["backbone"] not in list(RECIPES):
         raise UserError("Choose the region and the diffusion model from the lists.")
     settings = chosen.from_json(plain)
-    if on_space() and plain.get("rounds", 0) * plain.get("round_steps", 0) > SPACE_STEPS:
-        raise UserError(f"At most {SPACE_STEPS} training steps are given here: for more use a machine of your own.")
+    steps = plain.get("rounds", 0) * (plain.get("round_steps", 0) + plain.get("proxy_steps", 0))
+    steps += plain.get("bootstrap_steps", 0) if plain.get("start") == "bootstrap" else 0
+    heavy = any(plain.get(name, 0) > most for name, most in SPACE_MOST.items())
+    if on_space() and (steps > SPACE_STEPS or heavy):
+        raise UserError(f"At most {SPACE_STEPS} training steps of the usual size are given here.")
     return settings
 
 
