@@ -40,6 +40,9 @@ class PoseSettings(TrainingSettings):
     complete: bool = setting(True, "answer landmarks that are not seen too, where they must be, marked as guessed")
     candidates: int = setting(3, "landmarks trained for each one that is kept; the steadiest are kept", low=1, high=10)
     rounds: int = setting(3, "rounds of labelling and training", low=1, high=1000)
+    apart: float = setting(
+        1.5, "how much it counts that the landmarks kept lie apart, beside steadiness", low=0.0, high=10.0
+    )
     proxy_steps: int = setting(200, "steps of the pose proxy alone before a round", low=1, high=1_000_000)
     proxy_rate: float = setting(1e-3, "learning rate of the pose proxy alone", low=1e-7, high=1.0)
     latent: int = setting(64, "length of a pose code", low=2, high=1024)
@@ -78,7 +81,7 @@ class PoseTrained:
     poses     (Q, L) centres of the pose clusters
     layout    (M, 2) the mean layout, upright
     chosen    (K,) int64, the landmarks that are answered, steadiest first
-    unsteady  (M,) what they were chosen by, see `stability.unsteadiness`
+    unsteady  (M,) what they were chosen by: `stability.unsteadiness` over the share of pictures they are seen in
     mirror    (M,) int64, the landmark that each one becomes in a mirrored picture; -1 unknown
     """
 

@@ -39,6 +39,8 @@ from uld_explorer.landmarks.watching import model_event, round_event
 from uld_explorer.types import Landmarks
 
 PROXY_BATCH = 32
+RARE = 0.05
+"""A landmark seen in a smaller share of pictures counts as seen in this one, when landmarks are chosen."""
 
 
 @dataclass(frozen=True)
@@ -271,7 +273,7 @@ def to_model(state: TrainingState, data: ViewMaps, settings: PoseSettings) -> Po
     network, labels = network_of(state), _read(state)
     plain = [view for view in range(data.count) if not data.views.mirrored[:, view].any()]
     places = [find_places(network, data, labels.codebook, settings.temperature, view).points for view in plain]
-    cost = unsteadiness(np.stack(places))
+    cost = unsteadiness(np.stack(places)) / np.maximum(labels.found.present.mean(0), RARE)
     shape = network.shape
     return PoseTrained(
         {name: value.detach().numpy().copy() for name, value in network.state_dict().items()},
@@ -282,7 +284,7 @@ def to_model(state: TrainingState, data: ViewMaps, settings: PoseSettings) -> Po
         state.arrays["by_pose"],
         state.arrays["poses"],
         labels.layout,
-        choose_steady(cost, places[0], settings.landmarks),
+        choose_steady(cost, places[0], settings.landmarks, settings.apart),
         cost,
         mirror_map(network, data, labels.found, labels.codebook),
     )

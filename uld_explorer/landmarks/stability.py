@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-APART = 0.5
-"""Power of the distance between landmarks beside that of their error, when they are chosen."""
-
 
 def unsteadiness(places: np.ndarray) -> np.ndarray:
     """(M,) how far each landmark is off when the same picture is seen in another view, against how much it moves.
@@ -21,17 +18,17 @@ def unsteadiness(places: np.ndarray) -> np.ndarray:
     return error / np.maximum(spread, 1e-6)
 
 
-def choose_steady(cost: np.ndarray, points: np.ndarray, count: int) -> np.ndarray:
+def choose_steady(cost: np.ndarray, points: np.ndarray, count: int, apart: float = 1.5) -> np.ndarray:
     """(count,) the steadiest of M landmarks that lie apart, steadiest first.
 
     cost (M,) positive, from `unsteadiness`; points (N, M, 2). Each next one has the greatest share of distance to the
-    nearest one chosen, to the power of APART and up to the median distance, over cost.
+    nearest one chosen, to the power `apart` and up to the median distance, over cost.
 
     Differs from paper: which keeps all clusters. Clusters of features are not equally good landmarks; some slide
     along an edge as the object turns.
     """
     distance = np.stack([np.linalg.norm(points - points[:, [m]], axis=-1).mean(0) for m in range(len(cost))])
-    distance = np.minimum(distance / max(float(np.median(distance)), 1e-6), 1.0) ** APART
+    distance = np.minimum(distance / max(float(np.median(distance)), 1e-6), 1.0) ** apart
     chosen = [int(cost.argmin())]
     while len(chosen) < count:
         gain = distance[:, chosen].min(1) / np.maximum(cost, 1e-9)
