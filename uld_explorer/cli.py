@@ -292,7 +292,6 @@ def _list_backbones() -> dict[str, str]:
 
 
 def _list_methods() -> dict[str, str]:
-
     return {name: method.help for name, method in METHODS.items()}
 
 

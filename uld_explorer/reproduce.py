@@ -85,16 +85,11 @@ def iter_run(
     values = {k: v for k, v in settings.items() if k in names} | row.changes | {"seed": seed}
     chosen = method.settings.from_json(values)
     folder = parent / f"{row.method}-{seed}-{_digest(chosen, images, tested)}"
-    run = create_run(parent, folder=folder, resume=True) if not _finished(folder) else Run(folder)
     if _finished(folder):
-        return run
+        return Run(folder)
+    run = create_run(parent, folder=folder, resume=True)
     yield note("study", f"{row.name}, seed {seed}")
-    stage = workflow.iter_discover(images, row.method, chosen, run, evaluate_on=tested)
-    while True:
-        try:
-            event = next(stage)
-        except StopIteration:
-            break
+    for event in workflow.iter_discover(images, row.method, chosen, run, evaluate_on=tested):
         run.append(event)
         yield event
     run.append(Event("done", ""))

@@ -72,8 +72,8 @@ def test_killed_in_the_second_round_it_ends_bit_by_bit_the_same(
     monkeypatch.setenv("ULD_DATA_DIR", str(tmp_path / "elsewhere"))
     whole = fit(images)
     np.testing.assert_array_equal(resumed.centroids, whole.centroids)
-    for name, value in whole.weights.items():
-        np.testing.assert_array_equal(resumed.weights[name], value, err_msg=name)
+    for name, value in whole.network.weights.items():
+        np.testing.assert_array_equal(resumed.network.weights[name], value, err_msg=name)
 
 
 def test_it_can_start_from_bootstrapped_keypoints(tmp_path: Path, data_dir: Path) -> None:

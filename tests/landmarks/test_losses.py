@@ -16,6 +16,7 @@ from uld_explorer.landmarks.losses import (
     heat_maps,
     sample_map,
     true_matches,
+    undo_affine,
 )
 
 IDENTITY = torch.eye(2, 3)[None]
@@ -128,3 +129,9 @@ def test_background_only_pushes() -> None:
     assert float(contrastive_loss(descriptors, label, image, 0.8)) == pytest.approx(0.8, abs=1e-3)
     apart = torch.tensor([[1.0, 0], [0, 1]])
     assert float(contrastive_loss(apart, torch.tensor([-1, -1]), torch.tensor([0, 1]), 0.8)) == 0
+
+
+def test_an_affine_map_is_undone() -> None:
+    transform = torch.tensor([[[0.5, -0.8, 0.3], [0.9, 0.4, -0.1]], [[-1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]])
+    points = torch.rand(2, 5, 2, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(undo_affine(transform, apply_affine(transform, points)), points, atol=1e-5, rtol=0)

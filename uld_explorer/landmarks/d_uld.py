@@ -16,7 +16,7 @@ from uld_explorer.events import Stage, note
 from uld_explorer.features.aggregation import to_pixels
 from uld_explorer.features.backbone import Backbone
 from uld_explorer.landmarks import zero_shot
-from uld_explorer.landmarks.tensors import under
+from uld_explorer.landmarks.kept_network import KeptNetwork
 from uld_explorer.landmarks.zero_shot import ZeroShotSettings
 from uld_explorer.settings import setting
 from uld_explorer.types import Found, ImageSet, Keypoints, Landmarks, Regions
@@ -69,30 +69,23 @@ class SelfTrainingSettings(TrainingSettings):
 class SelfTrained:
     """What self-training learned.
 
-    weights    name -> array, the network's
-    layers     layer name -> channels it was built for
-    shape      (4,) int64: cells, bottleneck, width, descriptor of its `NetworkShape`
+    network    with its weights
     centroids  (K, D) unit float32
     mirror     (K,) int64, the landmark that each one becomes in a mirrored picture; -1 unknown
     """
 
-    weights: dict[str, np.ndarray]
-    layers: dict[str, int]
-    shape: np.ndarray
+    network: KeptNetwork
     centroids: np.ndarray
     mirror: np.ndarray
 
     def to_tensors(self) -> dict[str, np.ndarray]:
         """Named arrays, for a safetensors file."""
-        arrays = {f"network.{name}": value for name, value in self.weights.items()}
-        arrays |= {f"layer.{name}": np.array([channels]) for name, channels in self.layers.items()}
-        return arrays | {"shape": self.shape, "centroids": self.centroids, "mirror": self.mirror}
+        return self.network.to_tensors() | {"centroids": self.centroids, "mirror": self.mirror}
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, np.ndarray]) -> SelfTrained:
         """The inverse of `to_tensors`."""
-        layers = {name: int(value[0]) for name, value in under(tensors, "layer.").items()}
-        return cls(under(tensors, "network."), layers, tensors["shape"], tensors["centroids"], tensors["mirror"])
+        return cls(KeptNetwork.from_tensors(tensors), tensors["centroids"], tensors["mirror"])
 
 
 def iter_fit(

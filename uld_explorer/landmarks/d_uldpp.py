@@ -14,6 +14,7 @@ from uld_explorer.features.aggregation import to_pixels
 from uld_explorer.features.backbone import Backbone
 from uld_explorer.landmarks import zero_shot
 from uld_explorer.landmarks.d_uld import TrainingSettings, checkpoint_folder, view_ranges
+from uld_explorer.landmarks.kept_network import KeptNetwork
 from uld_explorer.landmarks.tensors import under
 from uld_explorer.settings import setting
 from uld_explorer.types import Found, ImageSet, Keypoints, Landmarks, PoseCodes, Regions, UserError
@@ -73,9 +74,8 @@ class FullProxySettings(PoseSettings):
 class PoseTrained:
     """What D-ULD++ learned, M landmarks, of which K are answered.
 
-    weights   name -> array, the network's; proxy: the pose proxy's
-    layers    layer name -> channels the network was built for
-    shape     (4,) int64: cells, bottleneck, width, descriptor of its `NetworkShape`
+    network   with its weights
+    proxy     name -> array, the pose proxy's weights
     codebook  (M, D) unit float32, what stands for each landmark in any pose
     by_pose   (Q, M, D) unit; row m of each is landmark m as it looks in that pose: the map of Q x M clusters to M
     poses     (Q, L) centres of the pose clusters
@@ -85,10 +85,8 @@ class PoseTrained:
     mirror    (M,) int64, the landmark that each one becomes in a mirrored picture; -1 unknown
     """
 
-    weights: dict[str, np.ndarray]
+    network: KeptNetwork
     proxy: dict[str, np.ndarray]
-    layers: dict[str, int]
-    shape: np.ndarray
     codebook: np.ndarray
     by_pose: np.ndarray
     poses: np.ndarray
@@ -99,20 +97,17 @@ class PoseTrained:
 
     def to_tensors(self) -> dict[str, np.ndarray]:
         """Named arrays, for a safetensors file."""
-        arrays = {f"network.{name}": value for name, value in self.weights.items()}
-        arrays |= {f"proxy.{name}": value for name, value in self.proxy.items()}
-        arrays |= {f"layer.{name}": np.array([channels]) for name, channels in self.layers.items()}
+        arrays = self.network.to_tensors() | {f"proxy.{name}": value for name, value in self.proxy.items()}
         return arrays | {name: getattr(self, name) for name in _ARRAYS}
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, np.ndarray]) -> PoseTrained:
         """The inverse of `to_tensors`."""
-        layers = {name: int(value[0]) for name, value in under(tensors, "layer.").items()}
         arrays = (tensors[name] for name in _ARRAYS)
-        return cls(under(tensors, "network."), under(tensors, "proxy."), layers, *arrays)
+        return cls(KeptNetwork.from_tensors(tensors), under(tensors, "proxy."), *arrays)
 
 
-_ARRAYS = ("shape", "codebook", "by_pose", "poses", "layout", "chosen", "unsteady", "mirror")
+_ARRAYS = ("codebook", "by_pose", "poses", "layout", "chosen", "unsteady", "mirror")
 
 
 def iter_fit(

@@ -11,6 +11,7 @@ import torch
 from uld_explorer.events import Stage, note
 from uld_explorer.landmarks.clustering import kmeans
 from uld_explorer.landmarks.d_uld import SelfTrained, SelfTrainingSettings, TrainingSettings
+from uld_explorer.landmarks.kept_network import KeptNetwork
 from uld_explorer.landmarks.network import LandmarkNetwork, NetworkShape
 from uld_explorer.landmarks.pseudo_labels import (
     PseudoLabels,
@@ -150,16 +151,10 @@ def _read(state: TrainingState) -> tuple[PseudoLabels, np.ndarray]:
 
 def to_model(state: TrainingState) -> SelfTrained:
     """What is kept of a finished training."""
-    network = network_of(state)
-    weights = {name: value.detach().numpy().copy() for name, value in network.state_dict().items()}
-    shape = network.shape
-    sizes = np.array([shape.cells, shape.bottleneck, shape.width, shape.descriptor])
-    return SelfTrained(weights, shape.layers, sizes, state.arrays["centroids"], state.arrays["mirror"])
+    return SelfTrained(KeptNetwork.of(network_of(state)), state.arrays["centroids"], state.arrays["mirror"])
 
 
 def locate(model: SelfTrained, data: ViewMaps, settings: SelfTrainingSettings) -> PseudoLabels:
     """The model's landmarks in view 0 of every picture."""
-    network = LandmarkNetwork(NetworkShape(model.layers, *(int(size) for size in model.shape)))
-    network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in model.weights.items()})
-    candidates = find_candidates(network, data, settings.keypoints, settings.window)
+    candidates = find_candidates(model.network.build(), data, settings.keypoints, settings.window)
     return choose_exemplars(candidates, model.centroids, settings.threshold)

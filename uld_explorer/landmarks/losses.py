@@ -25,6 +25,11 @@ def apply_affine(transform: Tensor, points: Tensor) -> Tensor:
     return points @ transform[..., :2].transpose(-1, -2) + transform[..., 2][..., None, :]
 
 
+def undo_affine(transform: Tensor, points: Tensor) -> Tensor:
+    """(B, M, 2): the inverse of `apply_affine`."""
+    return (points - transform[..., 2][..., None, :]) @ torch.linalg.inv(transform[..., :2]).mT
+
+
 def cell_of(points: Tensor, cells: int) -> Tensor:
     """(...,) the cell that holds each point (..., 2); -1 outside."""
     index = torch.floor(points * cells).long()

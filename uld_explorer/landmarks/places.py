@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from uld_explorer.landmarks.keypoints import describe_points
-from uld_explorer.landmarks.losses import sample_map
+from uld_explorer.landmarks.losses import sample_map, undo_affine
 from uld_explorer.landmarks.network import LandmarkNetwork
 from uld_explorer.landmarks.placement import place
 from uld_explorer.landmarks.pose_proxy import PoseVAE
@@ -40,8 +40,7 @@ def find_places(
     parts = []
     for rows, logits, volume in passes(network, data, view):
         there = place(volume, torch.from_numpy(codebook), temperature)
-        transform = data.transforms(rows, view)
-        home = (there - transform[:, None, :, 2]) @ torch.linalg.inv(transform[..., :2]).mT
+        home = undo_affine(data.transforms(rows, view), there)
         heat = logits.sigmoid() * torch.from_numpy(data.inside[rows])
         highest = F.max_pool2d(heat[:, None], 3, 1, 1)
         parts.append((home, sample_map(highest, there)[..., 0], describe_points(volume, there), heat))

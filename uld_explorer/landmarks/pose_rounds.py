@@ -16,9 +16,9 @@ import torch
 
 from uld_explorer.events import Stage, note
 from uld_explorer.landmarks.d_uldpp import PoseSettings, PoseTrained
+from uld_explorer.landmarks.kept_network import KeptNetwork, arrays_of, load_arrays
 from uld_explorer.landmarks.label_rounds import from_landmarks, network_of, new_network, settled, weights_of
 from uld_explorer.landmarks.losses import apply_affine, heat_maps
-from uld_explorer.landmarks.network import LandmarkNetwork, NetworkShape
 from uld_explorer.landmarks.places import Places, find_places, pose_codes, seen_places
 from uld_explorer.landmarks.pose_proxy import PoseVAE
 from uld_explorer.landmarks.pose_training import PoseLabels, PoseWeights, pose_losses, proxy_losses
@@ -227,12 +227,9 @@ def to_model(state: TrainingState, data: ViewMaps, settings: PoseSettings) -> Po
     plain = [view for view in range(data.count) if not data.views.mirrored[:, view].any()]
     places = [find_places(network, data, labels.codebook, settings.temperature, view).points for view in plain]
     cost = unsteadiness(np.stack(places)) / np.maximum(labels.found.present.mean(0), RARE)
-    shape = network.shape
     return PoseTrained(
-        {name: value.detach().numpy().copy() for name, value in network.state_dict().items()},
-        {name: value.detach().numpy().copy() for name, value in proxy_of(state).state_dict().items()},
-        shape.layers,
-        np.array([shape.cells, shape.bottleneck, shape.width, shape.descriptor]),
+        KeptNetwork.of(network),
+        arrays_of(proxy_of(state)),
         labels.codebook,
         state.arrays["by_pose"],
         state.arrays["poses"],
@@ -249,10 +246,9 @@ def locate(model: PoseTrained, data: ViewMaps, settings: PoseSettings) -> Answer
     Places come first; they set the heat map upright, from which the pose code comes, hence the pose and its clusters.
     A landmark is seen where the heat map is high and the place is of the landmark's cluster in that pose.
     """
-    network = LandmarkNetwork(NetworkShape(model.layers, *(int(size) for size in model.shape)))
-    network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in model.weights.items()})
-    proxy = PoseVAE(int(model.shape[0]), model.poses.shape[1])
-    proxy.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in model.proxy.items()})
+    network = model.network.build()
+    proxy = PoseVAE(network.shape.cells, model.poses.shape[1])
+    load_arrays(proxy, model.proxy)
     places = find_places(network, data, model.codebook, settings.temperature)
     codes = pose_codes(proxy, places, model.layout)
     pose = PoseCodebooks(model.poses, model.codebook, model.by_pose).pose_of(codes)

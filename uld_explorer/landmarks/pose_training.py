@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from uld_explorer.landmarks.losses import apply_affine, heat_maps
+from uld_explorer.landmarks.losses import apply_affine, heat_maps, undo_affine
 from uld_explorer.landmarks.network import LandmarkNetwork
 from uld_explorer.landmarks.placement import agreement_loss, place, placement_loss
 from uld_explorer.landmarks.pose_proxy import PoseVAE, negative_elbo
@@ -141,8 +141,7 @@ def _place_losses(
     transform = data.transforms(rows, view)
     target = apply_affine(transform, torch.from_numpy(labels.points[rows]).float())
     trust = torch.from_numpy(labels.trust[rows]).float() * known * ((target > 0) & (target < 1)).all(-1)
-    linear = torch.linalg.inv(transform[..., :2])
-    home = torch.einsum("bij,bkj->bki", linear, placed - transform[:, None, :, 2])
+    home = undo_affine(transform, placed)
     half = len(rows) // 2
     both = (known[:half] & known[half:]).float()
     return {

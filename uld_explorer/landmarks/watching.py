@@ -54,8 +54,7 @@ def round_event(
 
     points (N, K, 2) crop units, present (N, K), descriptor (N, K, D) or None, pose (N,) clusters where there are any.
     Besides the `figures` given, its data has the clusters' sizes and silhouette and the layers' mixing weights; its
-    arrays show the panel: rows, points in pixels
-    (NaN where missing), heat maps in 0...1.
+    arrays show the panel: rows, points in pixels (NaN where missing), heat maps in 0...1.
     """
     rows = panel_rows(len(data))
     network.eval()
