@@ -160,7 +160,7 @@ def large(
     return (
         f'<div class="uld-large{_focus_class(focus)}"><div>{figure}</div><div><h3>{html.escape(images.names[row])}</h3>'
         f'<p class="uld-note">{width} × {height} px. '
-        "The score is the likeness to the landmark's typical look, at most 1.</p>"
+        "The score is the likeness to the landmark's typical look, at most 1; placed: not seen.</p>"
         f"{_point_table(landmarks, row)}</div></div>"
     )
 
@@ -170,7 +170,7 @@ def _point_table(landmarks: Landmarks, row: int) -> str:
     for k in range(landmarks.xy.shape[1]):
         if landmarks.present[row, k]:
             x, y = landmarks.xy[row, k]
-            score = f"{landmarks.score[row, k]:.2f}" if landmarks.seen[row, k] else "not seen, placed"
+            score = f"{landmarks.score[row, k]:.2f}" if landmarks.seen[row, k] else "placed"
             cells = f"<td>{x:.1f}</td><td>{y:.1f}</td><td>{score}</td>"
         else:
             cells = '<td colspan="3">not found</td>'
