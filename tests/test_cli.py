@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -18,11 +19,13 @@ from typing import Any
 import pytest
 
 from tests.conftest import dotted_set
+from tests.data.published.test_sets import make_catheads
 from tests.test_workflow import SUMMARY
-from uld_explorer import cli, workflow
+from uld_explorer import cli, cli_progress, workflow
 from uld_explorer.events import Event, Stage, progress
 from uld_explorer.export.table import write_csv
 from uld_explorer.runs import Run
+from uld_explorer.settings import RunSettings
 from uld_explorer.types import ImageSet, Landmarks
 
 ROOT = Path(__file__).parents[1]
@@ -303,18 +306,46 @@ def test_no_runs_is_said(data_dir: Path) -> None:
     ("seconds", "text"), [(0.2, "1 s"), (40, "40 s"), (89, "89 s"), (180, "3 min"), (7800, "2 h 10 min")]
 )
 def test_times_are_told_as_people_do(seconds: float, text: str) -> None:
-    assert cli.human_time(seconds) == text
+    assert cli_progress.human_time(seconds) == text
 
 
 def test_a_terminal_has_one_line_that_is_rewritten(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(screen, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(sys, "stderr", screen)
-    show = cli.Progress()
+    show = cli_progress.Progress()
     for step in (1, 2):
         show(Event("progress", "working", step, 2))
     show.close()
     assert screen.getvalue() == "\r\x1b[2Kworking 1/2\r\x1b[2Kworking 2/2\n"
+
+
+# --- reproduce ----------------------------------------------------------------------------------------------------
+
+
+def test_a_published_data_set_gives_its_table(
+    tmp_path: Path, data_dir: Path, tiny_ddpm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_catheads(tmp_path / "cats")
+    small = {"map_size": 16, "rounds": 1, "round_steps": 3, "width": 16, "train_batch": 2, "views": 3, "restarts": 2}
+    monkeypatch.setattr(cli, "preset_values", lambda preset, settings: _known(small | {"proxy_steps": 2}, settings))
+    argv = ("--backbone", tiny_ddpm, "--landmarks", 3, "--pose-clusters", 2, "--seeds", 1, "--out", tmp_path / "study")
+    answer = call("reproduce", "catheads", tmp_path / "cats", *argv, "--json")
+    assert answer.code == 0, answer.err
+    rows = answer.record["rows"]
+    assert answer.record["counterpart"] == "Table 1 (CatHeads)" and list(rows) == ["ZeroShot", "D-ULD", "D-ULD++"]
+    assert all(cells["forward_nme"][0] > 0 and cells["backward_nme"][0] > 0 for cells in rows.values())
+    reports = [json.loads(path.read_text()) for path in (tmp_path / "study").rglob("report.json")]
+    assert {(r["protocol"]["name"], r["protocol"]["normaliser"], r["protocol"]["roi"]) for r in reports} == {
+        ("eyes", "iod", "annotations")
+    }
+    refused = call("reproduce", "catheads", tmp_path / "cats", "--evaluate-on", "demo:heads", *argv)
+    assert refused.code == 2 and "test pictures of its own" in refused.err
+
+
+def _known(values: dict[str, Any], settings: type[RunSettings]) -> dict[str, Any]:
+    names = {field.name for field in dataclasses.fields(settings)}
+    return {name: value for name, value in values.items() if name in names}
 
 
 # --- as a program -------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ def images(tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> I
         return ColourBackbone()
 
     monkeypatch.setattr(workflow, "iter_load_backbone", load)
+    monkeypatch.setattr("uld_explorer.measuring.iter_load_backbone", load)
     found = dotted_set(tmp_path / "pictures", 12)
     truth = found.annotations
     assert truth is not None

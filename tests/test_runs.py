@@ -12,7 +12,7 @@ from PIL import Image
 from uld_explorer.data.images import load_rgb
 from uld_explorer.events import Event, note, progress
 from uld_explorer.runs import THUMB, Run, create_run, delete_run, list_runs, open_run, write_json
-from uld_explorer.types import ImageSet, Keypoints, Landmarks, PoseCodes, Regions, Skipped, UserError
+from uld_explorer.types import Annotations, ImageSet, Keypoints, Landmarks, PoseCodes, Regions, Skipped, UserError
 
 RNG = np.random.default_rng(0)
 
@@ -131,8 +131,7 @@ def test_landmarks_survive(run: Run) -> None:
 def test_regions_survive(run: Run, masked: bool) -> None:
     masks = RNG.random((4, 8, 8)) < 0.5 if masked else None
     boxes = np.asfortranarray(RNG.uniform(0, 100, (4, 4)))
-    write_json(run.folder / "settings.json", {"roi": "foreground"})
-    run.save_regions(Regions(boxes, np.arange(4.0), masks))
+    run.save_regions(Regions(boxes, np.arange(4.0), masks, "foreground"))
     found = run.regions()
     assert found is not None and found.source == "foreground"
     np.testing.assert_array_equal(found.boxes, boxes)
@@ -143,12 +142,25 @@ def test_regions_survive(run: Run, masked: bool) -> None:
         np.testing.assert_array_equal(found.masks, masks)
 
 
-def test_keypoints_are_kept_with_their_place_on_the_map(run: Run) -> None:
+def test_keypoints_survive(run: Run) -> None:
+    assert run.keypoints() is None
     points = Keypoints(RNG.random((5, 2)), RNG.random((5, 7)).astype(np.float32), np.arange(5), np.arange(5))
-    run.save_keypoints(points, RNG.random((5, 2)).astype(np.float32))
-    arrays = run.load_arrays("keypoints")
-    assert arrays is not None and arrays.keys() == {"xy", "label", "image", "map"}
-    np.testing.assert_array_equal(arrays["xy"], points.xy)
+    run.save_keypoints(points)
+    found = run.keypoints()
+    assert found is not None
+    for name in ("xy", "descriptor", "label", "image"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(points, name))
+
+
+@pytest.mark.parametrize("yaw", [None, np.array([-30.0, 12.5])])
+def test_annotations_survive(run: Run, yaw: np.ndarray | None) -> None:
+    assert run.annotations() is None
+    truth = Annotations(RNG.random((2, 3, 2)), np.full((2, 3), 2, np.uint8), RNG.random((2, 4)), ("a", "b", "ü"), yaw)
+    run.save_annotations(truth)
+    found = run.annotations()
+    assert found is not None and found.names == truth.names and found.iod is None
+    np.testing.assert_array_equal(found.xy, truth.xy)
+    assert (found.yaw is None) == (yaw is None) and (yaw is None or (found.yaw == yaw).all())
 
 
 def test_pictures_survive_as_small_copies(run: Run, tmp_path: Path) -> None:

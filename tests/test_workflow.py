@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import ColourBackbone, dotted_set
-from uld_explorer import workflow
+from uld_explorer import measuring, workflow
 from uld_explorer.analysis.projection import pca_map
 from uld_explorer.analysis.protocols import get_protocol
 from uld_explorer.analysis.report_file import load_report
@@ -72,6 +72,7 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ULD_DATA_DIR", str(folder / "data"))
         patch.setattr(workflow, "iter_load_backbone", load_colours)
+        patch.setattr("uld_explorer.measuring.iter_load_backbone", load_colours)
         patch.setattr("uld_explorer.landmarks.detector.iter_load_backbone", load_colours)
         patch.setattr(workflow, "umap_map", lambda x, seed: pca_map(x))
         yield folder
@@ -110,7 +111,9 @@ def test_every_file_of_the_run_is_written(finished: tuple[Run, Discovered]) -> N
         "model/model.safetensors",
         "results/landmarks.safetensors",
         "results/regions.safetensors",
+        "results/annotations.safetensors",
         "results/keypoints.safetensors",
+        "results/map.safetensors",
         "results/report.json",
         *(f"thumbs/{i:06d}.jpg" for i in range(COUNT)),
     }
@@ -127,10 +130,42 @@ def test_what_is_written_is_what_was_returned(finished: tuple[Run, Discovered], 
     np.testing.assert_array_equal(landmarks.xy, finding.landmarks.xy)
     kept = load_report(run.folder / "results" / "report.json")
     assert kept.figures == report.figures and kept.protocol == json.loads(json.dumps(report.protocol))
-    arrays = run.load_arrays("keypoints")
-    assert arrays is not None and arrays["map"].shape == (len(finding.keypoints.label), 2)
+    arrays = run.load_arrays("map")
+    assert arrays is not None and arrays["xy"].shape == (len(finding.keypoints.label), 2)
     again = drain(LandmarkDetector.load(run.folder).iter_predict(images))
     np.testing.assert_array_equal(again.landmarks.xy, finding.landmarks.xy)
+
+
+def test_a_run_that_was_stopped_while_it_was_measured_is_not_found_again(colours: Path, images: ImageSet) -> None:
+    run = create_run(colours / "stopped")
+    stage = workflow.iter_discover(images, "zeroshot", settings(), run)
+    for event in stage:
+        if event.stage == "measuring errors":
+            break
+    stage.close()
+    stamp = (run.folder / "model" / "model.json").stat().st_mtime_ns
+    again = workflow.iter_discover(images, "zeroshot", settings(), create_run(colours, folder=run.folder, resume=True))
+    events = list(again)
+    assert not any(event.stage == "clustering" for event in events)
+    assert (run.folder / "model" / "model.json").stat().st_mtime_ns == stamp and "finished" in run.info()
+    other = create_run(colours / "undisturbed")
+    report = drain(workflow.iter_discover(images, "zeroshot", settings(), other))[2]
+    kept = load_report(run.folder / "results" / "report.json").figures
+    assert {key: value for key, value in kept.items() if key != "seconds"} == {
+        key: value for key, value in report.figures.items() if key != "seconds"
+    }
+
+
+def test_other_settings_in_the_folder_of_a_stopped_run_are_found_anew(colours: Path, images: ImageSet) -> None:
+    run = create_run(colours / "changed")
+    stage = workflow.iter_discover(images, "zeroshot", settings(), run)
+    for event in stage:
+        if event.stage == "measuring errors":
+            break
+    stage.close()
+    drain(workflow.iter_discover(images, "zeroshot", settings(landmarks=3), run))
+    landmarks = run.landmarks()
+    assert landmarks is not None and landmarks.xy.shape[1] == 3
 
 
 def test_a_run_can_be_made_again_in_the_same_folder(colours: Path, images: ImageSet) -> None:
@@ -196,10 +231,10 @@ def test_a_finished_detector_can_be_evaluated_later(colours: Path, finished: tup
 
 def test_the_two_halves_are_seeded_and_share_no_picture(images: ImageSet) -> None:
     assert images.annotations is not None
-    first, second = workflow._split(images.annotations, 0)
+    first, second = measuring._split(images.annotations, 0)
     assert sorted([*first, *second]) == list(range(COUNT)) and len(first) == COUNT // 2
-    np.testing.assert_array_equal(first, workflow._split(images.annotations, 0)[0])
-    assert any(not np.array_equal(first, workflow._split(images.annotations, seed)[0]) for seed in (1, 2, 3))
+    np.testing.assert_array_equal(first, measuring._split(images.annotations, 0)[0])
+    assert any(not np.array_equal(first, measuring._split(images.annotations, seed)[0]) for seed in (1, 2, 3))
 
 
 # --- consistency --------------------------------------------------------------------------------------------------
@@ -233,7 +268,7 @@ def consistency_of(model: Answer, images: ImageSet, monkeypatch: pytest.MonkeyPa
     backbone = ColourBackbone()
     regions = whole_regions(images)
     finding = Finding.of(drain(detector.iter_predict_in(images, regions, backbone)), regions)
-    report = drain(workflow.iter_evaluate(detector, finding, images, backbone=backbone))
+    report = drain(measuring.iter_evaluate(detector, finding, images, backbone=backbone))
     value = report.figures["consistency"]
     assert value is not None
     return value

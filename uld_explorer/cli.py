@@ -10,86 +10,26 @@ import contextlib
 import dataclasses
 import json
 import sys
-import time
+import tempfile
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from uld_explorer.cli_parser import build_parser
-from uld_explorer.events import Event, Stage, fold
+from uld_explorer.cli_progress import Progress, follow
+from uld_explorer.events import Event, Stage
 from uld_explorer.landmarks.methods import METHODS
 from uld_explorer.landmarks.presets import preset_values
 from uld_explorer.settings import from_args
 from uld_explorer.types import UserError
 
 if TYPE_CHECKING:
+    from uld_explorer.analysis.protocols import Protocol
     from uld_explorer.runs import Run
-    from uld_explorer.types import ImageSet
+    from uld_explorer.types import ImageSet, Report
 
 T = TypeVar("T")
-
-
-class Progress:
-    """Shows events on stderr: one rewritten line on a terminal, a line every few seconds elsewhere."""
-
-    def __init__(self, quiet: bool = False) -> None:
-        self.quiet, self.terminal = quiet, sys.stderr.isatty()
-        self.view, self.shown, self.last = fold([]), "", 0.0
-
-    def __call__(self, event: Event) -> None:
-        """Take one event."""
-        before = self.view
-        self.view = fold([event], before)
-        if self.quiet:
-            return
-        if event.kind == "note":
-            self._line(f"  {event.data.get('text', '')}")
-        elif event.kind == "progress":
-            fresh = event.stage != before.stage or event.step == event.total
-            if fresh or time.time() - self.last > (0.2 if self.terminal else 5):
-                self._status()
-
-    def _status(self) -> None:
-        view, self.last = self.view, time.time()
-        share = f" {view.step}/{view.total}" if view.total > 1 else ""
-        left = f", {human_time(view.seconds_left)} left" if view.seconds_left else ""
-        text = f"{view.stage}{share}{left}"
-        if text != self.shown:
-            self.shown = text
-            print(
-                f"\r\x1b[2K{text}" if self.terminal else text,
-                end="" if self.terminal else "\n",
-                file=sys.stderr,
-                flush=True,
-            )
-
-    def _line(self, text: str) -> None:
-        print(("\r\x1b[2K" if self.terminal else "") + text, file=sys.stderr, flush=True)
-
-    def close(self) -> None:
-        """End the rewritten line."""
-        if self.terminal and self.shown:
-            print(file=sys.stderr)
-
-
-def human_time(seconds: float) -> str:
-    """ "40 s", "3 min", "2 h 10 min"."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def follow(stage: Stage[T], show: Progress, run: Run | None = None) -> T:
-    """Drive a stage to its end, showing its events and keeping them with the run."""
-    while True:
-        try:
-            event = next(stage)
-        except StopIteration as stop:
-            return stop.value
-        show(event)
-        if run is not None:
-            run.append(event)
 
 
 # ---------------------------------------------------------------- verbs
@@ -99,28 +39,51 @@ def discover(args: argparse.Namespace, show: Progress) -> dict[str, Any]:
     """Open, discover, measure; print the report."""
     from uld_explorer import workflow
     from uld_explorer.analysis.protocols import get_protocol
-    from uld_explorer.analysis.report_file import format_report
     from uld_explorer.data.sources import iter_open
-    from uld_explorer.paths import runs_dir
-    from uld_explorer.runs import create_run
+    from uld_explorer.features import processes
 
     _check_flags(args)
     chosen = METHODS[args.method].settings
     settings = from_args(chosen, args, preset_values(args.preset, chosen))
     protocol = get_protocol(args.protocol)
-    images = _open(args, show)
-    tested = follow(iter_open(args.evaluate_on), show) if args.evaluate_on else None
-    run = create_run(runs_dir(), folder=args.out, resume=getattr(args, "resume", True), title=images.label)
-    stage = workflow.iter_discover(
-        images, args.method, settings, run, evaluate_on=tested, baselines=args.baselines, protocol=protocol
-    )
-    _, _, report = _follow_run(stage, show, run)
+    with processes.joined(settings.device):
+        if not processes.is_main():
+            show.quiet, args.json = True, False
+        with processes.main_first():
+            images = _open(args, show)
+            tested = follow(iter_open(args.evaluate_on), show) if args.evaluate_on else None
+        with _own_run(args, images.label) as run:
+            stage = workflow.iter_discover(
+                images, args.method, settings, run, evaluate_on=tested, baselines=args.baselines, protocol=protocol
+            )
+            _, _, report = _follow_run(stage, show, run)
+            if processes.is_main():
+                _tell(args, images, report, run)
+            return workflow.run_summary(run)
+
+
+@contextlib.contextmanager
+def _own_run(args: argparse.Namespace, title: str) -> Iterator[Run]:
+    """The run in the folder that was asked for; in other processes than the main one a run that nobody sees."""
+    from uld_explorer.features import processes
+    from uld_explorer.paths import runs_dir
+    from uld_explorer.runs import create_run
+
+    if processes.is_main():
+        yield create_run(runs_dir(), folder=args.out, resume=getattr(args, "resume", True), title=title)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield create_run(Path(folder))
+
+
+def _tell(args: argparse.Namespace, images: ImageSet, report: Report, run: Run) -> None:
+    from uld_explorer.analysis.report_file import format_report
+
     for skipped in images.skipped:
         print(f"skipped {skipped.name}: {skipped.reason}", file=sys.stderr)
     if not args.json:
         print(format_report(report))
         print(f"\nThe run is in {run.folder}")
-    return workflow.run_summary(run)
 
 
 def _check_flags(args: argparse.Namespace) -> None:
@@ -182,21 +145,21 @@ def find_run(text: str) -> Run:
 
 def evaluate(args: argparse.Namespace, show: Progress) -> dict[str, Any]:
     """Measure a finished run on annotated pictures."""
-    from uld_explorer import workflow
+    from uld_explorer import measuring
     from uld_explorer.analysis.protocols import get_protocol
     from uld_explorer.analysis.report_file import format_by_yaw, format_report
     from uld_explorer.landmarks.detector import LandmarkDetector
 
     protocol = get_protocol(args.protocol)
-    workflow.check_baselines(args.baselines)
+    measuring.check_baselines(args.baselines)
     detector = LandmarkDetector.load(find_run(args.run).folder)
     images = _open(args, show)
     if images.annotations is None:
         raise UserError(f"{images.label} has no annotations to measure against: give --annotations FILE.")
     finding = follow(detector.iter_predict(images, roi=args.roi), show)
-    stage = workflow.iter_evaluate(detector, finding, images, baselines=args.baselines, protocol=protocol)
+    stage = measuring.iter_evaluate(detector, finding, images, baselines=args.baselines, protocol=protocol)
     report = follow(stage, show)
-    by_yaw = workflow.by_yaw(report)
+    by_yaw = measuring.by_yaw(report)
     if not args.json:
         print(format_report(report))
         if args.by == "yaw":
@@ -241,21 +204,18 @@ def export(args: argparse.Namespace, show: Progress) -> dict[str, Any]:
 def reproduce(args: argparse.Namespace, show: Progress) -> dict[str, Any]:
     """Make the runs of one of the paper's tables and print its counterpart."""
     from uld_explorer import reproduce as studies
-    from uld_explorer.data.sources import iter_open
     from uld_explorer.paths import runs_dir
 
     study, rows = studies.STUDIES[args.study], studies.rows_of(args.study, args.poses, args.counts)
-    images = _open(args, show)
-    tested = follow(iter_open(args.evaluate_on), show) if args.evaluate_on else None
-    names = ("roi", "backbone", "landmarks", "pose_clusters")
-    given = {name: getattr(args, name) for name in names}
+    images, tested, protocol, roi = _open_study(args, show)
+    given = {name: getattr(args, name) for name in ("backbone", "landmarks", "pose_clusters")} | {"roi": roi}
     parent = args.out or runs_dir() / f"study-{args.study}"
     table: dict[str, Any] = {}
     rounds: dict[str, list[float]] = {}
     for row in rows:
         settings = preset_values(args.preset, METHODS[row.method].settings) | given
-        stages = (studies.iter_run(row, seed, settings, images, tested, parent) for seed in range(max(1, args.seeds)))
-        runs = [follow(stage, show) for stage in stages]
+        make = partial(studies.iter_run, row, settings=settings, images=images, tested=tested, parent=parent)
+        runs = [follow(make(seed=seed, protocol=protocol), show) for seed in range(max(1, args.seeds))]
         table[row.name] = studies.summary([studies.report_of(run) for run in runs], study.columns)
         rounds[row.name] = studies.accuracy_over_rounds(runs[0], images) if args.study == "yaw" else []
     if not args.json:
@@ -265,6 +225,24 @@ def reproduce(args: argparse.Namespace, show: Progress) -> dict[str, Any]:
             if values:
                 print(f"\n{name}, pose accuracy after each round, seed 0: {', '.join(f'{v:.1f} %' for v in values)}")
     return {"study": args.study, "counterpart": study.counterpart, "rows": table, "rounds": rounds}
+
+
+def _open_study(args: argparse.Namespace, show: Progress) -> tuple[ImageSet, ImageSet | None, Protocol | None, str]:
+    """Pictures, other pictures to measure on, protocol and region of a study."""
+    from uld_explorer.analysis.protocols import get_protocol
+    from uld_explorer.data.published.sets import PUBLISHED, iter_open_published
+    from uld_explorer.data.sources import iter_open
+
+    if args.study not in PUBLISHED:
+        images = _open(args, show)
+        tested = follow(iter_open(args.evaluate_on), show) if args.evaluate_on else None
+        return images, tested, None, args.roi or "annotations"
+    if args.evaluate_on or args.annotations:
+        raise UserError(f"{args.study} has annotations and test pictures of its own: leave the two flags out.")
+    chosen = PUBLISHED[args.study]
+    folder = Path(args.source).expanduser()
+    images, test = follow(iter_open_published(args.study, folder, args.limit), show)
+    return images, test, get_protocol(chosen.protocol), args.roi or chosen.roi
 
 
 def listing(args: argparse.Namespace, show: Progress) -> dict[str, Any]:

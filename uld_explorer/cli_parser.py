@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 from pathlib import Path
 
+from uld_explorer.data.published.sets import PUBLISHED
 from uld_explorer.landmarks.methods import METHODS
 from uld_explorer.landmarks.presets import PRESETS
 from uld_explorer.settings import add_flags
@@ -62,14 +63,17 @@ def _discover_parser(parser: argparse.ArgumentParser) -> None:
 
 
 def _reproduce_parser(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("study", choices=("ablation", "clusters", "sweep", "consistency", "yaw"))
-    parser.add_argument("source", metavar="SOURCE", help="annotated pictures; " + SOURCE_HELP)
+    studies = ("ablation", "clusters", "sweep", "consistency", "yaw", *PUBLISHED)
+    parser.add_argument("study", choices=studies, help="a table or figure on any pictures, or a published data set")
+    parser.add_argument(
+        "source", metavar="SOURCE", help="annotated pictures; or the folder of the data set; " + SOURCE_HELP
+    )
     parser.add_argument("--evaluate-on", metavar="SOURCE", help="measure on these instead of a half of SOURCE")
     parser.add_argument("--annotations", type=Path, help="COCO keypoints JSON or CSV of SOURCE")
-    parser.add_argument("--limit", type=int, help="use only the first N pictures")
+    parser.add_argument("--limit", type=int, help="use only N pictures (of a data set: of each part, evenly spread)")
     parser.add_argument("--seeds", type=int, default=3, help="runs of every row, seeds 0, 1 ... (default: 3)")
     parser.add_argument("--preset", default="quick", choices=tuple(PRESETS), help="(default: quick)")
-    parser.add_argument("--roi", default="annotations", help="region of interest (default: annotations)")
+    parser.add_argument("--roi", help="region of interest (default: annotations; what suits the data set)")
     parser.add_argument("--backbone", default="bundled", help="diffusion model (default: bundled)")
     parser.add_argument("--landmarks", type=int, default=10, help="K (default: 10)")
     parser.add_argument("--pose-clusters", type=int, default=5, help="Q (default: 5)")

@@ -15,7 +15,9 @@ import numpy as np
 
 from uld_explorer import workflow
 from uld_explorer.analysis.clusters import yaw_cluster_accuracy
+from uld_explorer.analysis.protocols import Protocol
 from uld_explorer.analysis.report_file import load_report
+from uld_explorer.data.published.sets import PUBLISHED
 from uld_explorer.events import Event, Stage, note
 from uld_explorer.landmarks.methods import get_method
 from uld_explorer.runs import Run, create_run
@@ -48,6 +50,16 @@ STUDIES = {
 }
 
 
+STUDIES |= {
+    name: Study(
+        f"Table 1 ({data.title})",
+        ("zeroshot", "duld", "duldpp"),
+        ("forward_nme", "backward_nme", "detection_rate", "consistency"),
+    )
+    for name, data in PUBLISHED.items()
+}
+
+
 @dataclass(frozen=True)
 class Row:
     """One row of a study: a name, a method and the settings that differ from its defaults."""
@@ -77,28 +89,35 @@ def rows_of(study: str, poses: Sequence[int] = (), counts: Sequence[int] = ()) -
 
 
 def iter_run(
-    row: Row, seed: int, settings: dict[str, Any], images: ImageSet, tested: ImageSet | None, parent: Path
+    row: Row,
+    seed: int,
+    settings: dict[str, Any],
+    images: ImageSet,
+    tested: ImageSet | None,
+    parent: Path,
+    protocol: Protocol | None = None,
 ) -> Stage[Run]:
     """The run of a row and seed: the one in its folder where that has finished, else a new one."""
     method = get_method(row.method)
     names = set(method.settings().to_json())
     values = {k: v for k, v in settings.items() if k in names} | row.changes | {"seed": seed}
     chosen = method.settings.from_json(values)
-    folder = parent / f"{row.method}-{seed}-{_digest(chosen, images, tested)}"
+    folder = parent / f"{row.method}-{seed}-{_digest(chosen, protocol, images, tested)}"
     if _finished(folder):
         return Run(folder)
     run = create_run(parent, folder=folder, resume=True)
     yield note("study", f"{row.name}, seed {seed}")
-    for event in workflow.iter_discover(images, row.method, chosen, run, evaluate_on=tested):
+    for event in workflow.iter_discover(images, row.method, chosen, run, evaluate_on=tested, protocol=protocol):
         run.append(event)
         yield event
     run.append(Event("done", ""))
     return run
 
 
-def _digest(settings: RunSettings, *sets: ImageSet | None) -> str:
+def _digest(settings: RunSettings, protocol: Protocol | None, *sets: ImageSet | None) -> str:
     """Eight hex digits of all that a run depends on, so that another set or setting has another folder."""
     digest = hashlib.sha256(settings.fingerprint().encode())
+    digest.update(b"" if protocol is None else protocol.name.encode())
     for images in sets:
         digest.update(b"|" if images is None else "|".join(images.ids).encode())
         if images is not None and images.annotations is not None:

@@ -6,7 +6,7 @@ events.jsonl             every event, oldest first
 pictures.json            ids, names and sizes of the pictures, and what was skipped
 thumbs/000000.jpg        small copies, so that a run can be looked at when its pictures are gone
 model/                   the detector
-results/*.safetensors    landmarks, regions, poses, keypoints and their map; what each round of training showed
+results/*.safetensors    landmarks, regions, poses, keypoints, maps, annotations; what each round of training showed
 results/report.json      the figures, where annotations were given
 """
 
@@ -18,7 +18,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ import numpy as np
 
 from uld_explorer.data.images import load_rgb
 from uld_explorer.events import Event, RunView, Stage, fold, progress
-from uld_explorer.types import ImageSet, Keypoints, Landmarks, PoseCodes, Regions, Skipped, UserError
+from uld_explorer.types import Annotations, ImageSet, Keypoints, Landmarks, PoseCodes, Regions, Skipped, UserError
 
 THUMB = 256
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}|demo")
@@ -101,10 +101,7 @@ class Run:
 
     def save_landmarks(self, landmarks: Landmarks) -> None:
         """results/landmarks.safetensors."""
-        arrays = {"xy": landmarks.xy, "present": landmarks.present, "score": landmarks.score}
-        if landmarks.guessed is not None:
-            arrays["guessed"] = landmarks.guessed
-        self.save_arrays("landmarks", arrays)
+        self.save_arrays("landmarks", landmarks.to_arrays())
 
     def landmarks(self) -> Landmarks | None:
         """The landmarks, or None before they are found."""
@@ -122,22 +119,42 @@ class Run:
 
     def save_regions(self, regions: Regions) -> None:
         """results/regions.safetensors."""
-        arrays = {"boxes": regions.boxes, "angles": regions.angles}
-        if regions.masks is not None:
-            arrays["masks"] = regions.masks
-        self.save_arrays("regions", arrays)
+        self.save_arrays("regions", regions.to_arrays())
+        self.update_info(regions=regions.source)
 
     def regions(self) -> Regions | None:
         """The regions of interest, or None before they are chosen."""
         arrays = self.load_arrays("regions")
         if arrays is None:
             return None
-        return Regions(arrays["boxes"], arrays["angles"], arrays.get("masks"), str(self.settings().get("roi", "")))
+        source = self.info().get("regions") or self.settings().get("roi", "")
+        return Regions(arrays["boxes"], arrays["angles"], arrays.get("masks"), str(source))
 
-    def save_keypoints(self, keypoints: Keypoints, positions: np.ndarray) -> None:
-        """results/keypoints.safetensors: the points with their place (M, 2) on the map; descriptors are left out."""
-        arrays = {"xy": keypoints.xy, "label": keypoints.label, "image": keypoints.image, "map": positions}
-        self.save_arrays("keypoints", arrays)
+    def save_keypoints(self, keypoints: Keypoints) -> None:
+        """results/keypoints.safetensors."""
+        self.save_arrays("keypoints", {f.name: getattr(keypoints, f.name) for f in fields(Keypoints)})
+
+    def keypoints(self) -> Keypoints | None:
+        """The described points, or None before they are found."""
+        arrays = self.load_arrays("keypoints")
+        return Keypoints(**{f.name: arrays[f.name] for f in fields(Keypoints)}) if arrays else None
+
+    def save_annotations(self, annotations: Annotations) -> None:
+        """results/annotations.safetensors and the points' names, for whoever looks at the run by them."""
+        arrays = {"xy": annotations.xy, "visibility": annotations.visibility, "boxes": annotations.boxes}
+        if annotations.yaw is not None:
+            arrays["yaw"] = annotations.yaw
+        self.save_arrays("annotations", arrays)
+        self.update_info(points=list(annotations.names), iod=annotations.iod)
+
+    def annotations(self) -> Annotations | None:
+        """What was annotated, or None where nothing was."""
+        arrays, info = self.load_arrays("annotations"), self.info()
+        if arrays is None:
+            return None
+        iod = tuple(info["iod"]) if info.get("iod") else None
+        names = tuple(info["points"])
+        return Annotations(arrays["xy"], arrays["visibility"], arrays["boxes"], names, arrays.get("yaw"), iod)
 
     def save_pictures(self, images: ImageSet) -> None:
         """pictures.json."""
@@ -159,6 +176,11 @@ class Run:
         skipped = tuple(Skipped(*pair) for pair in record["skipped"])
         sizes = np.array(record["sizes"], np.int64).reshape(-1, 2)
         return ImageSet(tuple(record["ids"]), tuple(record["names"]), files, sizes, skipped, None, record["label"])
+
+    def clear(self) -> None:
+        """Remove results and model, before they are made anew."""
+        for name in ("results", "model"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
 
     def thumb(self, index: int) -> Path:
         """The small copy of picture number `index`."""
@@ -194,7 +216,7 @@ def _read_json(path: Path) -> Any:
 def create_run(parent: Path, *, folder: Path | None = None, resume: bool = False, **info: Any) -> Run:
     """A new run under `parent` with an id of its own, or exactly at `folder`. Its name never comes from user text.
 
-    resume: a folder with a run that has not finished is used again, without the results it had.
+    resume: a folder with a run that has not finished is used again.
 
     Raises:
         UserError: `folder` exists and is not empty.
@@ -202,8 +224,6 @@ def create_run(parent: Path, *, folder: Path | None = None, resume: bool = False
     if folder is None:
         folder = parent / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
     elif resume and "finished" not in (_read_json(folder / "run.json") or {"finished": 0}):
-        for name in ("results", "model"):
-            shutil.rmtree(folder / name, ignore_errors=True)
         return Run(folder)
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is there already and not empty: give another folder with --out.")

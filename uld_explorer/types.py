@@ -108,6 +108,11 @@ class Regions:
     def __len__(self) -> int:
         return len(self.boxes)
 
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Arrays by field name, for a file; the source is none."""
+        arrays = {"boxes": self.boxes, "angles": self.angles}
+        return arrays if self.masks is None else arrays | {"masks": self.masks}
+
     def take(self, index: np.ndarray) -> Regions:
         """The regions of the pictures in `index` (integer or boolean)."""
         masks = None if self.masks is None else self.masks[index]
@@ -137,6 +142,11 @@ class Landmarks:
     def seen(self) -> np.ndarray:
         """(N, K) bool: present and not guessed."""
         return self.present if self.guessed is None else self.present & ~self.guessed
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Arrays by field name, for a file; `Landmarks(**arrays)` is the inverse."""
+        arrays = {"xy": self.xy, "present": self.present, "score": self.score}
+        return arrays if self.guessed is None else arrays | {"guessed": self.guessed}
 
     def take(self, index: np.ndarray) -> Landmarks:
         """The landmarks of the pictures in `index` (integer or boolean)."""

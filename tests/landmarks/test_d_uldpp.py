@@ -97,6 +97,8 @@ def test_a_stopped_run_leaves_a_usable_model(tmp_path: Path, data_dir: Path) -> 
     images = dotted_set(tmp_path / "others", 3, seed=5)
     found = drain(LandmarkDetector.load(run.folder).iter_predict(images, backbone=ColourBackbone()))
     assert found.landmarks.xy.shape == (3, 4, 2) and np.isfinite(found.landmarks.xy).all()
+    shown = run.landmarks()
+    assert shown is not None and shown.xy.shape == (8, 4, 2), "and landmarks to look at"
 
 
 def test_every_round_is_told_with_its_figures_and_pictures(tmp_path: Path, data_dir: Path) -> None:
@@ -115,6 +117,13 @@ def test_guessed_landmarks_are_marked_and_can_be_left_out(tmp_path: Path, data_d
     assert everything.present.all() and everything.guessed is not None
     np.testing.assert_array_equal(everything.seen, seen.present)
     np.testing.assert_array_equal(everything.xy[seen.present], seen.xy[seen.present])
+
+
+def test_it_can_start_from_bootstrapped_keypoints(tmp_path: Path, data_dir: Path) -> None:
+    events = list(steps(tmp_path / "pictures", start="bootstrap", bootstrap_steps=5, round_steps=5, rounds=1))
+    stages = [event.stage for event in events]
+    assert "bootstrapping" in stages and "sampling pixels" not in stages
+    assert any("among bootstrapped keypoints" in str(event.data.get("text")) for event in events)
 
 
 def test_one_pose_makes_two_stages_one(tmp_path: Path, data_dir: Path) -> None:

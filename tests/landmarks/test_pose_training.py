@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from tests.conftest import ColourBackbone, dotted_set
-from uld_explorer.data.augmentation import ViewRanges
 from uld_explorer.data.regions import whole_regions
 from uld_explorer.events import drain
 from uld_explorer.landmarks.d_uldpp import PoseSettings
@@ -35,8 +34,7 @@ def test_codes_of_one_pose_attract_and_of_two_repel_to_the_margin() -> None:
 @pytest.fixture()
 def data(tmp_path: Path, data_dir: Path) -> ViewMaps:
     images = dotted_set(tmp_path / "pictures", 6)
-    stage = iter_view_maps(images, whole_regions(images), settings(), ColourBackbone(), 4, ViewRanges())
-    return drain(stage)
+    return drain(iter_view_maps(images, whole_regions(images), settings(), ColourBackbone()))
 
 
 def settings() -> PoseSettings:

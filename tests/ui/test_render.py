@@ -95,7 +95,7 @@ def test_the_map_does_not_tell_where_the_server_keeps_its_runs(finished_run: Run
 def test_what_is_kept_follows_the_results(finished_run: Run) -> None:
     """The map and the strips are made once, and again when the results have changed."""
     first = render.map_data(finished_run, None)
-    os.utime(finished_run.folder / "results" / "keypoints.safetensors", (1, 1))
+    os.utime(finished_run.folder / "results" / "map.safetensors", (1, 1))
     second = render.map_data(finished_run, None)
     assert first is not None and second is not None and first["revision"] != second["revision"]
 

@@ -59,6 +59,15 @@ _TABLE = (
         "MAFL with 5 points: 19 000 regressor pictures, errors in % of the distance between the eyes.",
     ),
     Protocol(
+        "eyes",
+        ALL_IMAGES,
+        1,
+        1e-3,
+        0.1,
+        "iod",
+        "AFLW, cat heads: all of a separate training set, errors in % of the distance between the eyes.",
+    ),
+    Protocol(
         "faces68",
         300,
         10,

@@ -63,7 +63,7 @@ def format_report(report: Report) -> str:
 
 
 def format_by_yaw(ranges: Sequence[Mapping[str, object]]) -> str:
-    """A plain-text table of what `workflow.by_yaw` gives."""
+    """A plain-text table of what `measuring.by_yaw` gives."""
     if not ranges:
         return "No errors by yaw: the annotations do not say how the objects are turned."
     lines = [f"{'yaw':<14}  {'forward %':>10}  {'backward %':>10}  {'mean shape %':>12}  {'seen %':>8}"]

@@ -103,16 +103,14 @@ def attach(images: ImageSet, table: AnnotationTable) -> ImageSet:
 def eye_corners(names: Sequence[str]) -> tuple[int, int] | None:
     """The two points whose distance is the inter-ocular distance, by their names or by a customary number of points.
 
-    In order: points named like `left_eye_outer` and `right_eye_outer`; of 68 points (iBUG) 36 and 45; of 5 points
-    those named like `left_eye` and `right_eye`, else the first two. None for anything else.
+    In order: points named like `left_eye_outer` and `right_eye_outer`; of 68 points (iBUG) 36 and 45; the only points
+    named like `left_eye` and `right_eye`; of 5 points the first two. None for anything else.
     """
     if outer := _named_pair(names, "outer"):
         return outer
     if len(names) == 68:
         return 36, 45
-    if len(names) == 5:
-        return _named_pair(names, "") or (0, 1)
-    return None
+    return _named_pair(names, "") or ((0, 1) if len(names) == 5 else None)
 
 
 def _named_pair(names: Sequence[str], word: str) -> tuple[int, int] | None:

@@ -104,6 +104,7 @@ def iter_open_images(
     needed: int = 1,
     label: str = "pictures",
     limits: ArchiveLimits = DEFAULT_LIMITS,
+    root: Path | None = None,
 ) -> Stage[ImageSet]:
     """Open every usable picture of the sources: folders (with subfolders), picture files, ZIP and TAR archives.
 
@@ -113,13 +114,14 @@ def iter_open_images(
 
     cache_dir  where archives are unpacked
     limits     what an archive may contain
+    root       where files among the sources get their names from: paths below it; without one, only the last part
 
     Raises UserError if a source does not exist, an archive is unsafe, or fewer than `needed` pictures are usable.
     """
     candidates: list[_Candidate] = []
     skipped: list[Skipped] = []
     for source in sources:
-        candidates += yield from _candidates(Path(source), cache_dir, limits, skipped)
+        candidates += yield from _candidates(Path(source), cache_dir, limits, skipped, root)
     candidates = _distinct_names(sorted(candidates, key=lambda candidate: candidate.name))
     kept = _Kept()
     for step, candidate in enumerate(candidates):
@@ -153,7 +155,7 @@ class _Candidate:
 
 
 def _candidates(
-    source: Path, cache_dir: Path, limits: ArchiveLimits, skipped: list[Skipped]
+    source: Path, cache_dir: Path, limits: ArchiveLimits, skipped: list[Skipped], root: Path | None
 ) -> Stage[list[_Candidate]]:
     found: list[_Candidate] = []
     if source.is_dir():
@@ -168,7 +170,8 @@ def _candidates(
         skipped += left_out
         found = [_Candidate(path, name, source.name) for path, name in files]
     else:
-        found = [_Candidate(source, source.name, source.parent.name, given=True)]
+        name = source.name if root is None else source.relative_to(root).as_posix()
+        found = [_Candidate(source, name, source.parent.name, given=True)]
     return found
 
 

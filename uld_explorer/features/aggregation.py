@@ -8,16 +8,17 @@ equal weights.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from uld_explorer.features.store import FeatureMaps
-
 if TYPE_CHECKING:
     import torch
+
+    from uld_explorer.features.store import FeatureMaps
 
 EPSILON = 1e-6
 
@@ -32,6 +33,22 @@ class Aggregation:
 
     means: dict[str, np.ndarray]
     projections: dict[str, np.ndarray]
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits over all numbers."""
+        digest = hashlib.sha256()
+        for name, values in sorted(self.to_tensors().items()):
+            digest.update(name.encode() + np.ascontiguousarray(values).tobytes())
+        return digest.hexdigest()[:16]
+
+    def project(self, name: str, layer: torch.Tensor) -> torch.Tensor:
+        """Maps (B, C, h, w) of a layer on its axes: (B, d, h, w) float32."""
+        import torch
+
+        centred = layer.float() - torch.from_numpy(self.means[name]).to(layer.device)[None, :, None, None]
+        axes = torch.from_numpy(self.projections[name]).to(layer.device)
+        return torch.einsum("bchw,cd->bdhw", centred, axes)
 
     def to_tensors(self) -> dict[str, np.ndarray]:
         """Named arrays, for a safetensors file."""
@@ -76,11 +93,9 @@ def describe(maps: FeatureMaps, rows: Sequence[int] | np.ndarray, aggregation: A
     import torch
 
     parts = []
-    for name, mean in aggregation.means.items():
+    for name in aggregation.means:
         layer = torch.from_numpy(np.asarray(maps.layers[name][rows], np.float32))
-        layer = layer - torch.from_numpy(mean)[None, :, None, None]
-        layer = torch.einsum("bchw,cd->bdhw", layer, torch.from_numpy(aggregation.projections[name]))
-        layer = resample(layer, cells)
+        layer = resample(aggregation.project(name, layer), cells)
         parts.append(layer / layer.norm(dim=1, keepdim=True).clamp(min=EPSILON))
     return torch.cat(parts, 1) / len(parts) ** 0.5
 

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from uld_explorer import paths
-from uld_explorer.data.augmentation import ViewRanges
 from uld_explorer.events import Stage, note
-from uld_explorer.features.aggregation import to_pixels
 from uld_explorer.features.backbone import Backbone
 from uld_explorer.landmarks import zero_shot
 from uld_explorer.landmarks.kept_network import KeptNetwork
 from uld_explorer.landmarks.zero_shot import ZeroShotSettings
 from uld_explorer.settings import setting
-from uld_explorer.types import Found, ImageSet, Keypoints, Landmarks, Regions
-
-if TYPE_CHECKING:
-    from uld_explorer.landmarks.pseudo_labels import PseudoLabels
-    from uld_explorer.landmarks.view_maps import ViewMaps
+from uld_explorer.types import Found, ImageSet, Regions
 
 
 @dataclass(frozen=True)
 class TrainingSettings(ZeroShotSettings):
     """ZeroShot's settings, which the first labels come from, and those of training."""
 
+    start: str = setting(
+        "zeroshot",
+        "where the first labels come from: clusters of the frozen features, or of bootstrapped keypoints (paper)",
+        choices=("zeroshot", "bootstrap"),
+    )
+    bootstrap_steps: int = setting(400, "steps of bootstrapping, where the start is that", low=1, high=1_000_000)
+    keypoints: int = setting(24, "keypoints taken from each heat map, before they are clustered", low=2, high=512)
+    window: int = setting(1, "cells around a keypoint in which it must be the highest", low=1, high=16)
     views: int = setting(4, "views of every picture that training sees, one of them untouched", low=3, high=64)
     rotation: float = setting(30.0, "largest turn of a view, in degrees", low=0.0, high=180.0)
     scaling: float = setting(0.15, "largest change of size of a view, as a share", low=0.0, high=0.9)
@@ -48,21 +45,16 @@ class TrainingSettings(ZeroShotSettings):
     same_image: bool = setting(True, "descriptors are pushed apart inside a picture only, not as in the paper anywhere")
     resume: bool = setting(True, "go on from the checkpoint that the same settings and pictures left", result=False)
     width: int = setting(96, "channels of the aggregation network", low=8, high=1024)
+    channels: int = setting(
+        192, "principal components kept of a layer that is wider, in what training reads", low=4, high=4096
+    )
+    exact: bool = setting(False, "run the diffusion model anew at every step, instead of reading stored, reduced maps")
     descriptor: int = setting(64, "length of a learned descriptor", low=4, high=1024)
 
 
 @dataclass(frozen=True)
 class SelfTrainingSettings(TrainingSettings):
-    """D-ULD's own settings."""
-
-    start: str = setting(
-        "zeroshot",
-        "where the first labels come from: clusters of the frozen features, or of bootstrapped keypoints (paper)",
-        choices=("zeroshot", "bootstrap"),
-    )
-    bootstrap_steps: int = setting(400, "steps of bootstrapping, where the start is that", low=1, high=1_000_000)
-    keypoints: int = setting(24, "keypoints taken from each heat map, before they are clustered", low=2, high=512)
-    window: int = setting(1, "cells around a keypoint in which it must be the highest", low=1, high=16)
+    """D-ULD has no settings but those of training."""
 
 
 @dataclass(frozen=True)
@@ -97,21 +89,21 @@ def iter_fit(
         UserError: too few pixels or keypoints for K clusters.
     """
     from uld_explorer.landmarks import label_rounds
+    from uld_explorer.landmarks.checkpoints import checkpoint
+    from uld_explorer.landmarks.label_rounds import found_in
     from uld_explorer.landmarks.view_maps import iter_view_maps
 
     first = None
     if settings.start == "zeroshot":
         _, found = yield from zero_shot.iter_fit(images, regions, settings, backbone)
         first = found.landmarks
-    data = yield from iter_view_maps(images, regions, settings, backbone, settings.views, view_ranges(settings))
-    folder = checkpoint_folder(data, settings)
-    state = label_rounds.new_state(folder, data, settings)
-    if state.done or state.step:
-        yield note("training", "Going on from the last checkpoint")
-    labels = yield from label_rounds.iter_rounds(state, data, settings, first)
-    model = label_rounds.to_model(state)
-    shutil.rmtree(folder, ignore_errors=True)
-    return model, _answer(labels, data)
+    data = yield from iter_view_maps(images, regions, settings, backbone)
+    with checkpoint(data, settings) as folder:
+        state = label_rounds.new_state(folder, data, settings)
+        if state.done or state.step:
+            yield note("training", "Going on from the last checkpoint")
+        labels = yield from label_rounds.iter_rounds(state, data, settings, first)
+        return label_rounds.to_model(state, data), found_in(labels, data)
 
 
 def iter_predict(
@@ -119,37 +111,7 @@ def iter_predict(
 ) -> Stage[Found]:
     """Find the model's landmarks on other pictures: heat map, keypoints, nearest centroid, one exemplar each."""
     from uld_explorer.landmarks import label_rounds
-    from uld_explorer.landmarks.view_maps import iter_view_maps
+    from uld_explorer.landmarks.view_maps import iter_plain_maps
 
-    data = yield from iter_view_maps(images, regions, settings, backbone, 1, ViewRanges())
-    return _answer(label_rounds.locate(model, data, settings), data)
-
-
-def view_ranges(settings: TrainingSettings) -> ViewRanges:
-    """How far the views that training sees may differ from the picture."""
-    return ViewRanges(settings.rotation, (1 - settings.scaling, 1 + settings.scaling), settings.shift)
-
-
-def checkpoint_folder(data: ViewMaps, settings: TrainingSettings) -> Path:
-    """Named by everything that the result depends on, so that the same command finds its own checkpoint.
-
-    Emptied where the settings do not want to resume.
-    """
-    digest = hashlib.sha256(f"{type(settings).__name__}{settings.fingerprint()}".encode())
-    for name, values in data.maps.layers.items():
-        store = Path(str(getattr(values, "filename", ""))).parent.name
-        digest.update(f"{name}{values.shape}{store}".encode())
-    digest.update(data.inside.tobytes())
-    folder = paths.cache_dir("training") / digest.hexdigest()[:24]
-    if not settings.resume:
-        shutil.rmtree(folder, ignore_errors=True)
-    return folder
-
-
-def _answer(labels: PseudoLabels, data: ViewMaps) -> Found:
-    """From crop units to pixels of the original pictures."""
-    xy = np.stack([to_pixels(points, affine) for points, affine in zip(labels.points, data.affines, strict=True)])
-    image, label = np.nonzero(labels.present)
-    descriptors = labels.descriptor[labels.present].astype(np.float32)
-    keypoints = Keypoints(xy[labels.present], descriptors, label, image)
-    return Found(Landmarks(xy, labels.present, labels.score), keypoints)
+    data = yield from iter_plain_maps(images, regions, settings, backbone, model.network.reduction)
+    return label_rounds.found_in(label_rounds.locate(model, data, settings), data)

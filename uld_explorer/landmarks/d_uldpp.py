@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from uld_explorer.data.augmentation import ViewRanges
 from uld_explorer.events import Stage, note
-from uld_explorer.features.aggregation import to_pixels
 from uld_explorer.features.backbone import Backbone
 from uld_explorer.landmarks import zero_shot
-from uld_explorer.landmarks.d_uld import TrainingSettings, checkpoint_folder, view_ranges
+from uld_explorer.landmarks.d_uld import TrainingSettings
 from uld_explorer.landmarks.kept_network import KeptNetwork
 from uld_explorer.landmarks.tensors import under
 from uld_explorer.settings import setting
-from uld_explorer.types import Found, ImageSet, Keypoints, Landmarks, PoseCodes, Regions, UserError
-
-if TYPE_CHECKING:
-    from uld_explorer.landmarks.pose_rounds import Answer
-    from uld_explorer.landmarks.view_maps import ViewMaps
+from uld_explorer.types import Found, ImageSet, Regions, UserError
 
 MOST = 100
 """Landmarks that are ever trained at once."""
@@ -119,21 +111,23 @@ def iter_fit(
         UserError: too few pixels or keypoints for the clusters.
     """
     from uld_explorer.landmarks import pose_rounds
+    from uld_explorer.landmarks.checkpoints import checkpoint
     from uld_explorer.landmarks.view_maps import iter_view_maps
 
     if len(images) < settings.pose_clusters:
         raise UserError(f"{len(images)} pictures cannot form {settings.pose_clusters} pose clusters: use fewer.")
-    many = _candidates(regions, settings)
-    _, first = yield from zero_shot.iter_fit(images, regions, replace(settings, landmarks=many), backbone)
-    data = yield from iter_view_maps(images, regions, settings, backbone, settings.views, view_ranges(settings))
-    folder = checkpoint_folder(data, settings)
-    state = pose_rounds.new_state(folder, data, settings)
-    if state.done or state.step:
-        yield note("training", "Going on from the last checkpoint")
-    yield from pose_rounds.iter_rounds(state, data, settings, first.landmarks)
-    model = pose_rounds.to_model(state, data, settings)
-    shutil.rmtree(folder, ignore_errors=True)
-    return model, _found(pose_rounds.locate(model, data, settings), data, settings)
+    many, first = _candidates(regions, settings), None
+    if settings.start == "zeroshot":
+        _, found = yield from zero_shot.iter_fit(images, regions, replace(settings, landmarks=many), backbone)
+        first = found.landmarks
+    data = yield from iter_view_maps(images, regions, settings, backbone)
+    with checkpoint(data, settings) as folder:
+        state = pose_rounds.new_state(folder, data, settings)
+        if state.done or state.step:
+            yield note("training", "Going on from the last checkpoint")
+        yield from pose_rounds.iter_rounds(state, data, settings, many, first)
+        model = pose_rounds.to_model(state, data, settings)
+        return model, pose_rounds.locate(model, data, settings)
 
 
 def _candidates(regions: Regions, settings: PoseSettings) -> int:
@@ -148,23 +142,7 @@ def iter_predict(
 ) -> Stage[Found]:
     """Find the model's landmarks on other pictures: places, pose, keypoints by that pose's clusters."""
     from uld_explorer.landmarks import pose_rounds
-    from uld_explorer.landmarks.view_maps import iter_view_maps
+    from uld_explorer.landmarks.view_maps import iter_plain_maps
 
-    data = yield from iter_view_maps(images, regions, settings, backbone, 1, ViewRanges())
-    return _found(pose_rounds.locate(model, data, settings), data, settings)
-
-
-def _found(answer: Answer, data: ViewMaps, settings: PoseSettings) -> Found:
-    """From crop units to pixels; guessed landmarks only where the settings ask for them."""
-    xy = np.stack([to_pixels(points, affine) for points, affine in zip(answer.points, data.affines, strict=True)])
-    present = np.ones_like(answer.seen) if settings.complete else answer.seen
-    landmarks = Landmarks(
-        np.where(present[..., None], xy, np.nan),
-        present,
-        np.where(present, answer.score, 0).astype(np.float32),
-        present & ~answer.seen,
-    )
-    described = answer.seen if answer.seen.any() else np.ones_like(answer.seen)
-    image, label = np.nonzero(described)
-    keypoints = Keypoints(xy[described], answer.descriptor[described].astype(np.float32), label, image)
-    return Found(landmarks, keypoints, PoseCodes(answer.codes, answer.pose))
+    data = yield from iter_plain_maps(images, regions, settings, backbone, model.network.reduction)
+    return pose_rounds.locate(model, data, settings)

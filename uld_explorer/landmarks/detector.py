@@ -11,7 +11,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from uld_explorer.events import Stage, drain
+from uld_explorer.events import Event, Stage, drain
 from uld_explorer.features.backbone import Backbone
 from uld_explorer.landmarks.foreground import Foreground
 from uld_explorer.landmarks.looking import iter_load_backbone, iter_regions
@@ -121,7 +121,10 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         return json.loads((folder / "model.json").read_text()), load_file(folder / "model.safetensors")
     method = json.loads((folder / "run.json").read_text())["method"]
     record = {"method": method, "settings": json.loads((folder / "settings.json").read_text())}
-    return record, {f"model.{name}": value for name, value in load_file(stopped).items()}
+    tensors = {f"model.{name}": value for name, value in load_file(stopped).items()}
+    ground = folder / "results" / "foreground.safetensors"
+    known = load_file(ground) if ground.exists() else {}
+    return record, tensors | {f"foreground.{name}": value for name, value in known.items()}
 
 
 def iter_fit_detector(
@@ -129,11 +132,16 @@ def iter_fit_detector(
 ) -> Stage[tuple[LandmarkDetector, Finding]]:
     """Look, fit and keep: a detector and what it found on `images`. Given regions are used as they are.
 
+    Where it looks is told at once, so that a run that is stopped while it trains can be used.
+
     Raises:
         UserError: regions that cannot be made, or too few pictures.
     """
     foreground = None
     if regions is None:
         regions, foreground = yield from iter_regions(images, settings, backbone)
+        yield Event("artifact", "looking", data={"name": "regions"}, arrays=regions.to_arrays())
+    if foreground is not None:
+        yield Event("artifact", "looking", data={"name": "foreground"}, arrays=foreground.to_tensors())
     model, found = yield from get_method(method).iter_fit(images, regions, settings, backbone)
     return LandmarkDetector(method, settings, model, foreground), Finding.of(found, regions)

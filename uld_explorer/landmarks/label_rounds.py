@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from uld_explorer.events import Stage, note
+from uld_explorer.features.aggregation import to_pixels
 from uld_explorer.landmarks.clustering import kmeans
 from uld_explorer.landmarks.d_uld import SelfTrained, SelfTrainingSettings, TrainingSettings
 from uld_explorer.landmarks.kept_network import KeptNetwork
@@ -24,13 +25,13 @@ from uld_explorer.landmarks.pseudo_labels import (
 from uld_explorer.landmarks.self_training import Weights, bootstrap_losses, label_losses
 from uld_explorer.landmarks.training import Steps, TrainingState, iter_steps
 from uld_explorer.landmarks.view_maps import ViewMaps
-from uld_explorer.landmarks.watching import model_event, round_event
-from uld_explorer.types import Landmarks
+from uld_explorer.landmarks.watching import landmarks_event, model_event, round_event
+from uld_explorer.types import Found, Keypoints, Landmarks
 
 
 def new_state(folder: Path, data: ViewMaps, settings: SelfTrainingSettings) -> TrainingState:
     """A fresh network, or the one of the checkpoint in `folder`."""
-    return TrainingState(folder, {"network": new_network(data, settings)})
+    return TrainingState(folder, {"network": new_network(data, settings)}, data.device)
 
 
 def new_network(data: ViewMaps, settings: TrainingSettings) -> LandmarkNetwork:
@@ -58,9 +59,7 @@ def iter_rounds(
     network = network_of(state)
     weights = weights_of(settings)
     if first is None:
-        losses = partial(bootstrap_losses, network, data, settings.train_batch)
-        steps = Steps("bootstrap", "bootstrapping", settings.bootstrap_steps, settings.rate)
-        yield from iter_steps(state, steps, network.parameters(), losses, settings.seed)
+        yield from iter_bootstrap(state, data, settings)
     for index in range(settings.rounds + 1):
         yield from _iter_label(state, data, settings, index, first)
         if index == settings.rounds or settled(state, settings, index):
@@ -70,6 +69,14 @@ def iter_rounds(
         steps = Steps(f"round {index + 1}", f"training, round {index + 1}", settings.round_steps, settings.rate)
         yield from iter_steps(state, steps, network.parameters(), losses, settings.seed)
     return _read(state)[0]
+
+
+def iter_bootstrap(state: TrainingState, data: ViewMaps, settings: TrainingSettings) -> Stage[None]:
+    """Learn to find the same spots in two views of a picture (paper 3.2, SiLK)."""
+    network = network_of(state)
+    losses = partial(bootstrap_losses, network, data, settings.train_batch)
+    steps = Steps("bootstrap", "bootstrapping", settings.bootstrap_steps, settings.rate)
+    yield from iter_steps(state, steps, network.parameters(), losses, settings.seed)
 
 
 def weights_of(settings: TrainingSettings) -> Weights:
@@ -88,7 +95,8 @@ def _iter_label(
     if index == 0 and first is not None:
         labels, mirror = from_landmarks(first, data), np.full(settings.landmarks, -1)
     else:
-        labels, mirror = _cluster(state, data, settings, before)
+        labels = cluster_labels(state, data, settings, settings.landmarks, before)
+        mirror = mirror_map(network_of(state), data, labels, state.arrays["centroids"])
     changed = churn(before, labels)
     _write(state, labels, mirror)
     found = float(labels.present.mean())
@@ -96,7 +104,8 @@ def _iter_label(
     network = network_of(state)
     yield round_event(index, network, data, labels.points, labels.present, described, churn=round(changed, 4))
     if "centroids" in state.arrays:
-        yield model_event(to_model(state).to_tensors())
+        yield model_event(to_model(state, data).to_tensors())
+    yield landmarks_event(found_in(labels, data).landmarks)
     state.finish(phase, churn=round(changed, 4), found=round(found, 4))
     yield note("training", f"Labels {index + 1}: {found:.0%} of landmarks found, {changed:.0%} of them new or moved")
 
@@ -112,19 +121,21 @@ def from_landmarks(first: Landmarks, data: ViewMaps) -> PseudoLabels:
     return PseudoLabels(points, first.present, first.score, np.zeros((*first.present.shape, 1), np.float32))
 
 
-def _cluster(
-    state: TrainingState, data: ViewMaps, settings: SelfTrainingSettings, before: PseudoLabels | None
-) -> tuple[PseudoLabels, np.ndarray]:
-    """K-means of the keypoints' descriptors, begun from the labels before, so that a landmark keeps its number."""
+def cluster_labels(
+    state: TrainingState, data: ViewMaps, settings: TrainingSettings, count: int, before: PseudoLabels | None
+) -> PseudoLabels:
+    """K-means of the keypoints' descriptors into `count` clusters, and one exemplar each.
+
+    Begun from the labels before, so that a landmark keeps its number. The centroids go into the state's arrays.
+    """
     network = network_of(state)
     candidates = find_candidates(network, data, settings.keypoints, settings.window)
     threshold = settings.threshold if before is not None else 0.0
     start = None if before is None else describe_labels(network, data, before)
     usable = candidates.descriptor[candidates.usable(threshold)]
-    centroids = kmeans(usable, settings.landmarks, seed=settings.seed, iterations=settings.iterations, start=start)
+    centroids = kmeans(usable, count, seed=settings.seed, iterations=settings.iterations, start=start)
     state.arrays["centroids"] = centroids
-    labels = choose_exemplars(candidates, centroids, threshold)
-    return labels, mirror_map(network, data, labels, centroids)
+    return choose_exemplars(candidates, centroids, threshold)
 
 
 def settled(state: TrainingState, settings: TrainingSettings, index: int) -> bool:
@@ -149,12 +160,22 @@ def _read(state: TrainingState) -> tuple[PseudoLabels, np.ndarray]:
     return labels, arrays["mirror"]
 
 
-def to_model(state: TrainingState) -> SelfTrained:
+def to_model(state: TrainingState, data: ViewMaps) -> SelfTrained:
     """What is kept of a finished training."""
-    return SelfTrained(KeptNetwork.of(network_of(state)), state.arrays["centroids"], state.arrays["mirror"])
+    network = KeptNetwork.of(network_of(state), data.reduction)
+    return SelfTrained(network, state.arrays["centroids"], state.arrays["mirror"])
 
 
 def locate(model: SelfTrained, data: ViewMaps, settings: SelfTrainingSettings) -> PseudoLabels:
     """The model's landmarks in view 0 of every picture."""
-    candidates = find_candidates(model.network.build(), data, settings.keypoints, settings.window)
+    candidates = find_candidates(model.network.build(data.device), data, settings.keypoints, settings.window)
     return choose_exemplars(candidates, model.centroids, settings.threshold)
+
+
+def found_in(labels: PseudoLabels, data: ViewMaps) -> Found:
+    """The labels as landmarks, in pixels of the original pictures."""
+    xy = np.stack([to_pixels(points, affine) for points, affine in zip(labels.points, data.affines, strict=True)])
+    image, label = np.nonzero(labels.present)
+    descriptors = labels.descriptor[labels.present].astype(np.float32)
+    keypoints = Keypoints(xy[labels.present], descriptors, label, image)
+    return Found(Landmarks(xy, labels.present, labels.score), keypoints)

@@ -39,12 +39,12 @@ def find_places(
     """Places of all landmarks of the codebook (M, D), in a view of every picture, in crop units of view 0."""
     parts = []
     for rows, logits, volume in passes(network, data, view):
-        there = place(volume, torch.from_numpy(codebook), temperature)
+        there = place(volume, data.tensor(codebook), temperature)
         home = undo_affine(data.transforms(rows, view), there)
-        heat = logits.sigmoid() * torch.from_numpy(data.inside[rows])
+        heat = logits.sigmoid() * data.tensor(data.inside[rows])
         highest = F.max_pool2d(heat[:, None], 3, 1, 1)
         parts.append((home, sample_map(highest, there)[..., 0], describe_points(volume, there), heat))
-    return Places(*(torch.cat(values).numpy() for values in zip(*parts, strict=True)))
+    return Places(*(torch.cat(values).cpu().numpy() for values in zip(*parts, strict=True)))
 
 
 def seen_places(places: Places, books: np.ndarray, threshold: float) -> np.ndarray:
@@ -57,5 +57,5 @@ def seen_places(places: Places, books: np.ndarray, threshold: float) -> np.ndarr
 def pose_codes(proxy: PoseVAE, places: Places, layout: np.ndarray) -> np.ndarray:
     """(N, L) float32: the mean codes of the heat maps set upright on the layout (M, 2)."""
     transform = upright_transforms(torch.from_numpy(places.points).float(), torch.from_numpy(layout).float())
-    heat = upright_maps(torch.from_numpy(places.heat), transform)
-    return torch.cat([proxy.encode(part)[0] for part in heat.split(64)]).numpy()
+    heat = upright_maps(torch.from_numpy(places.heat), transform).to(next(proxy.parameters()).device)
+    return torch.cat([proxy.encode(part)[0] for part in heat.split(64)]).cpu().numpy()

@@ -7,7 +7,7 @@ after it are its step 2 (no decoder, Eq. 3), unless the decoder is asked for thr
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
@@ -15,9 +15,18 @@ import numpy as np
 import torch
 
 from uld_explorer.events import Stage, note
+from uld_explorer.features.aggregation import to_pixels
 from uld_explorer.landmarks.d_uldpp import PoseSettings, PoseTrained
 from uld_explorer.landmarks.kept_network import KeptNetwork, arrays_of, load_arrays
-from uld_explorer.landmarks.label_rounds import from_landmarks, network_of, new_network, settled, weights_of
+from uld_explorer.landmarks.label_rounds import (
+    cluster_labels,
+    from_landmarks,
+    iter_bootstrap,
+    network_of,
+    new_network,
+    settled,
+    weights_of,
+)
 from uld_explorer.landmarks.losses import apply_affine, heat_maps
 from uld_explorer.landmarks.places import Places, find_places, pose_codes, seen_places
 from uld_explorer.landmarks.pose_proxy import PoseVAE
@@ -32,25 +41,12 @@ from uld_explorer.landmarks.training import Steps, TrainingState, iter_steps
 from uld_explorer.landmarks.two_stage import PoseCodebooks, cluster_keypoints, cluster_poses
 from uld_explorer.landmarks.upright import mean_layout, upright_maps, upright_transforms
 from uld_explorer.landmarks.view_maps import ViewMaps
-from uld_explorer.landmarks.watching import model_event, round_event
-from uld_explorer.types import Landmarks
+from uld_explorer.landmarks.watching import landmarks_event, model_event, round_event
+from uld_explorer.types import Found, Keypoints, Landmarks, PoseCodes
 
 PROXY_BATCH = 32
 RARE = 0.05
 """A landmark seen in a smaller share of pictures counts as seen in this one, when landmarks are chosen."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Of N pictures: points (N, K, 2) crop units, seen (N, K), score (N, K), descriptor (N, K, D), codes (N, L), pose
-    (N,)."""
-
-    points: np.ndarray
-    seen: np.ndarray
-    score: np.ndarray
-    descriptor: np.ndarray
-    codes: np.ndarray
-    pose: np.ndarray
 
 
 def new_state(folder: Path, data: ViewMaps, settings: PoseSettings) -> TrainingState:
@@ -59,7 +55,7 @@ def new_state(folder: Path, data: ViewMaps, settings: PoseSettings) -> TrainingS
     torch.manual_seed(settings.seed)
     proxy = PoseVAE(settings.map_size, settings.latent)
     torch.random.set_rng_state(generator)
-    return TrainingState(folder, {"network": new_network(data, settings), "proxy": proxy})
+    return TrainingState(folder, {"network": new_network(data, settings), "proxy": proxy}, data.device)
 
 
 def proxy_of(state: TrainingState) -> PoseVAE:
@@ -69,12 +65,16 @@ def proxy_of(state: TrainingState) -> PoseVAE:
     return proxy
 
 
-def iter_rounds(state: TrainingState, data: ViewMaps, settings: PoseSettings, first: Landmarks) -> Stage[None]:
-    """All rounds, from the landmarks that ZeroShot found."""
+def iter_rounds(
+    state: TrainingState, data: ViewMaps, settings: PoseSettings, count: int, first: Landmarks | None
+) -> Stage[None]:
+    """All rounds, from the `count` landmarks that ZeroShot found, or as many clusters of bootstrapped keypoints."""
     network, proxy = network_of(state), proxy_of(state)
+    if first is None:
+        yield from iter_bootstrap(state, data, settings)
     for index in range(settings.rounds + 1):
         if index == 0:
-            yield from _iter_first_labels(state, data, first)
+            yield from _iter_first_labels(state, data, settings, count, first)
         else:
             yield from _iter_proxy(state, data, settings, index)
             yield from _iter_label(state, data, settings, index)
@@ -105,11 +105,13 @@ def _weights(settings: PoseSettings, index: int) -> PoseWeights:
 # ---------------------------------------------------------------- labels
 
 
-def _iter_first_labels(state: TrainingState, data: ViewMaps, first: Landmarks) -> Stage[None]:
-    """ZeroShot's landmarks, which teach where things are in every round; what is seen is found anew."""
+def _iter_first_labels(
+    state: TrainingState, data: ViewMaps, settings: PoseSettings, count: int, first: Landmarks | None
+) -> Stage[None]:
+    """The first labels, which teach where things are in every round; what is seen is found anew."""
     if "labels 1" in state.done:
         return
-    found, count = from_landmarks(first, data), first.present.shape[1]
+    found = from_landmarks(first, data) if first else cluster_labels(state, data, settings, count, None)
     codebook = prototypes(count, network_of(state).shape.descriptor)
     points = np.nan_to_num(found.points, nan=0.5)
     none = np.full(len(data), 0)
@@ -118,7 +120,8 @@ def _iter_first_labels(state: TrainingState, data: ViewMaps, first: Landmarks) -
     _write(state, labels)
     state.arrays["first"] = np.where(found.present[..., None], found.points, np.nan)
     state.finish("labels 1", churn=1.0, found=round(float(found.present.mean()), 4))
-    yield note("training", f"Labels 1: {found.present.mean():.0%} of {count} candidate landmarks found by ZeroShot")
+    source = "among bootstrapped keypoints" if first is None else "by ZeroShot"
+    yield note("training", f"Labels 1: {found.present.mean():.0%} of {count} candidate landmarks found {source}")
 
 
 def prototypes(count: int, length: int) -> np.ndarray:
@@ -147,7 +150,7 @@ def _iter_proxy(state: TrainingState, data: ViewMaps, settings: PoseSettings, in
     present = torch.from_numpy(labels.found.present).float()
     target = heat_maps(points, present, heat.shape[-1], settings.sigma)
     proxy = proxy_of(state)
-    losses = partial(proxy_losses, proxy, heat, target, PROXY_BATCH, settings.beta)
+    losses = partial(proxy_losses, proxy, heat.to(data.device), target.to(data.device), PROXY_BATCH, settings.beta)
     steps = Steps(phase, f"learning poses, round {index}", settings.proxy_steps, settings.proxy_rate)
     yield from iter_steps(state, steps, proxy.parameters(), losses, settings.seed)
 
@@ -165,7 +168,9 @@ def _iter_label(state: TrainingState, data: ViewMaps, settings: PoseSettings, in
     found, figures = labels.found, {"churn": round(changed, 4), "pose_sizes": sizes}
     network = network_of(state)
     yield round_event(index, network, data, found.points, found.present, descriptor, labels.pose, **figures)
-    yield model_event(to_model(state, data, settings).to_tensors())
+    model = to_model(state, data, settings)
+    yield model_event(model.to_tensors())
+    yield landmarks_event(locate(model, data, settings).landmarks)
     share = float(found.present.mean())
     state.finish(phase, churn=round(changed, 4), found=round(share, 4), pose_sizes=sizes)
     text = f"Labels {index + 1}: {share:.0%} of landmarks seen, {changed:.0%} of them new or moved"
@@ -228,7 +233,7 @@ def to_model(state: TrainingState, data: ViewMaps, settings: PoseSettings) -> Po
     places = [find_places(network, data, labels.codebook, settings.temperature, view).points for view in plain]
     cost = unsteadiness(np.stack(places)) / np.maximum(labels.found.present.mean(0), RARE)
     return PoseTrained(
-        KeptNetwork.of(network),
+        KeptNetwork.of(network, data.reduction),
         arrays_of(proxy_of(state)),
         labels.codebook,
         state.arrays["by_pose"],
@@ -240,19 +245,35 @@ def to_model(state: TrainingState, data: ViewMaps, settings: PoseSettings) -> Po
     )
 
 
-def locate(model: PoseTrained, data: ViewMaps, settings: PoseSettings) -> Answer:
-    """The model's landmarks in view 0 of every picture.
+def locate(model: PoseTrained, data: ViewMaps, settings: PoseSettings) -> Found:
+    """The model's landmarks in view 0 of every picture; those that are only placed where the settings ask for them.
 
     Places come first; they set the heat map upright, from which the pose code comes, hence the pose and its clusters.
     A landmark is seen where the heat map is high and the place is of the landmark's cluster in that pose.
     """
-    network = model.network.build()
+    network = model.network.build(data.device)
     proxy = PoseVAE(network.shape.cells, model.poses.shape[1])
     load_arrays(proxy, model.proxy)
+    proxy.to(data.device)
     places = find_places(network, data, model.codebook, settings.temperature)
     codes = pose_codes(proxy, places, model.layout)
     pose = PoseCodebooks(model.poses, model.codebook, model.by_pose).pose_of(codes)
     seen = seen_places(places, model.by_pose[pose], settings.threshold)
     score = (places.descriptor * model.codebook).sum(2)
     kept = model.chosen
-    return Answer(places.points[:, kept], seen[:, kept], score[:, kept], places.descriptor[:, kept], codes, pose)
+    xy = np.stack([to_pixels(p, affine) for p, affine in zip(places.points[:, kept], data.affines, strict=True)])
+    landmarks = _landmarks(xy, seen[:, kept], score[:, kept], settings.complete)
+    return Found(landmarks, _keypoints(xy, seen[:, kept], places.descriptor[:, kept]), PoseCodes(codes, pose))
+
+
+def _landmarks(xy: np.ndarray, seen: np.ndarray, score: np.ndarray, complete: bool) -> Landmarks:
+    present = np.ones_like(seen) if complete else seen
+    known = np.where(present, score, 0).astype(np.float32)
+    return Landmarks(np.where(present[..., None], xy, np.nan), present, known, present & ~seen)
+
+
+def _keypoints(xy: np.ndarray, seen: np.ndarray, descriptor: np.ndarray) -> Keypoints:
+    """The landmarks that are seen; all where none is."""
+    described = seen if seen.any() else np.ones_like(seen)
+    image, label = np.nonzero(described)
+    return Keypoints(xy[described], descriptor[described].astype(np.float32), label, image)

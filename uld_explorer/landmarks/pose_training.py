@@ -72,7 +72,7 @@ def proxy_losses(
     proxy: PoseVAE, heat: Tensor, target: Tensor, count: int, beta: float, rng: torch.Generator
 ) -> dict[str, Tensor]:
     """The proxy alone (paper 3.3.1): rebuild G from H, for `count` of N heat maps and targets (N, cells, cells)."""
-    rows = torch.randint(len(heat), (count,), generator=rng)
+    rows = torch.randint(len(heat), (count,), generator=rng).to(heat.device)
     return {"proxy": _elbo(proxy, heat[rows], target[rows], beta, rng)}
 
 
@@ -95,12 +95,14 @@ def pose_losses(
         "heat map": heat_map_loss(batch, weights.labels.sigma),
         "descriptors": weights.labels.contrast * descriptor_loss(batch, weights.labels, rng),
     }
-    placed = place(batch.volume, torch.from_numpy(labels.codebook).float(), weights.temperature)
+    placed = place(batch.volume, data.tensor(labels.codebook), weights.temperature)
     losses |= _place_losses(placed, batch, data, labels, weights, rows, view)
     # The pose of a mirrored view is another one, which nobody knows.
     plain = ~data.mirrored(rows, view)
     if plain.any() and (weights.proxy > 0 or weights.poses > 0):
-        losses |= _proxy_losses(proxy, placed[plain].detach(), batch.only(plain), labels, weights, rows[plain], rng)
+        which = data.tensor(np.flatnonzero(plain))
+        part = batch.only(which), data, labels, weights, rows[plain], rng
+        losses |= _proxy_losses(proxy, placed[which].detach(), *part)
     return losses
 
 
@@ -108,13 +110,14 @@ def _proxy_losses(
     proxy: PoseVAE,
     placed: Tensor,
     batch: Labelled,
+    data: ViewMaps,
     labels: PoseLabels,
     weights: PoseWeights,
     rows: np.ndarray,
     rng: torch.Generator,
 ) -> dict[str, Tensor]:
     """The ELBO and Eq. 3, both of heat maps set upright."""
-    transform = upright_transforms(placed, torch.from_numpy(labels.layout).float())
+    transform = upright_transforms(placed, data.tensor(labels.layout))
     heat = upright_maps(batch.logits.sigmoid(), transform)
     losses = {}
     if weights.proxy > 0:
@@ -122,7 +125,7 @@ def _proxy_losses(
         target = heat_maps(points, batch.present.float(), heat.shape[-1], weights.labels.sigma)
         losses["proxy"] = weights.proxy * _elbo(proxy, heat, target, weights.beta, rng)
     if weights.poses > 0:
-        pose = torch.from_numpy(labels.pose[rows])
+        pose = data.tensor(labels.pose[rows])
         losses["poses"] = weights.poses * pose_contrast(proxy.encode(heat)[0], pose, weights.labels.margin)
     return losses
 
@@ -139,8 +142,8 @@ def _place_losses(
     """Places in each view towards the labels, and of both views towards each other."""
     known = batch.identity >= 0
     transform = data.transforms(rows, view)
-    target = apply_affine(transform, torch.from_numpy(labels.points[rows]).float())
-    trust = torch.from_numpy(labels.trust[rows]).float() * known * ((target > 0) & (target < 1)).all(-1)
+    target = apply_affine(transform, data.tensor(labels.points[rows]))
+    trust = data.tensor(labels.trust[rows]) * known * ((target > 0) & (target < 1)).all(-1)
     home = undo_affine(transform, placed)
     half = len(rows) // 2
     both = (known[:half] & known[half:]).float()
@@ -151,7 +154,7 @@ def _place_losses(
 
 
 def _elbo(proxy: PoseVAE, heat: Tensor, target: Tensor, beta: float, rng: torch.Generator) -> Tensor:
-    noise = torch.randn(len(heat), proxy.latent, generator=rng)
+    noise = torch.randn(len(heat), proxy.latent, generator=rng).to(heat)
     logits, mean, log_variance = proxy(heat, noise)
     return negative_elbo(logits, target, mean, log_variance, beta) / proxy.cells
 
@@ -164,7 +167,7 @@ def pose_contrast(code: Tensor, pose: Tensor, margin: float) -> Tensor:
     code = F.normalize(code, dim=1)
     distance = (2 - 2 * code @ code.T).clamp(min=1e-8).sqrt()
     same = pose[:, None] == pose[None]
-    pull, push = same & ~torch.eye(len(code), dtype=torch.bool), ~same
+    pull, push = same & ~torch.eye(len(code), dtype=torch.bool, device=code.device), ~same
     together = (distance * pull).sum() / pull.sum().clamp(min=1)
     apart = (F.relu(margin - distance) * push).sum() / push.sum().clamp(min=1)
     return together + apart

@@ -40,8 +40,8 @@ _PAPER = {
     "latent": 64,
 }
 PRESETS: dict[str, dict[str, Any]] = {"quick": {}, "standard": _STANDARD, "paper": _PAPER}
-"""quick: the defaults, minutes on two CPU cores. standard: finer and many times longer; the diffusion model may run on
-a GPU, the small network trains on the CPU. paper: the schedule of the paper; D-ULD++ begins with ZeroShot's labels."""
+"""quick: the defaults, minutes on two CPU cores. standard: finer and many times longer; made for
+a GPU, where the network then trains too. paper: the schedule of the paper."""
 _POSES = {"paper": {"rate": 5e-4}}
 """What D-ULD++ has otherwise."""
 

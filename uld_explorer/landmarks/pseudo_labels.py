@@ -63,10 +63,10 @@ def find_candidates(network: LandmarkNetwork, data: ViewMaps, count: int, window
     """The `count` highest peaks of every picture's heat map inside its region, with their descriptors."""
     parts = []
     for rows, logits, volume in passes(network, data):
-        heat = logits.sigmoid() * torch.from_numpy(data.inside[rows])
+        heat = logits.sigmoid() * data.tensor(data.inside[rows])
         points, height = find_peaks(heat, count, window, 0.0)
         parts.append((points, height, describe_points(volume, points)))
-    return Candidates(*(torch.cat(values).numpy() for values in zip(*parts, strict=True)))
+    return Candidates(*(torch.cat(values).cpu().numpy() for values in zip(*parts, strict=True)))
 
 
 def choose_exemplars(candidates: Candidates, centroids: np.ndarray, threshold: float) -> PseudoLabels:
@@ -89,8 +89,8 @@ def describe_labels(network: LandmarkNetwork, data: ViewMaps, labels: PseudoLabe
     """(K, D) unit: the mean descriptor of each landmark where its labels are."""
     total = 0.0
     for rows, _, volume in passes(network, data):
-        points = torch.from_numpy(np.nan_to_num(labels.points[rows], nan=0.5)).float()
-        total = total + (describe_points(volume, points).numpy() * labels.present[rows, :, None]).sum(0)
+        points = data.tensor(np.nan_to_num(labels.points[rows], nan=0.5))
+        total = total + (describe_points(volume, points).cpu().numpy() * labels.present[rows, :, None]).sum(0)
     return total / np.maximum(np.linalg.norm(total, axis=-1, keepdims=True), 1e-9)
 
 
@@ -106,8 +106,8 @@ def mirror_map(network: LandmarkNetwork, data: ViewMaps, labels: PseudoLabels, c
         return np.full(landmarks, -1)
     together = np.zeros((landmarks, landmarks))
     for rows, _, volume in passes(network, data, MIRRORED):
-        points = torch.from_numpy(np.nan_to_num(labels.points[rows], nan=0.5)).float()
-        there = describe_points(volume, apply_affine(data.transforms(rows, MIRRORED), points)).numpy()
+        points = data.tensor(np.nan_to_num(labels.points[rows], nan=0.5))
+        there = describe_points(volume, apply_affine(data.transforms(rows, MIRRORED), points)).cpu().numpy()
         becomes = (there @ centroids.T).argmax(2)
         row, k = np.nonzero(labels.present[rows])
         np.add.at(together, (k, becomes[row, k]), 1)

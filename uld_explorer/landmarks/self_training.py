@@ -23,7 +23,7 @@ from uld_explorer.landmarks.losses import (
 )
 from uld_explorer.landmarks.network import LandmarkNetwork
 from uld_explorer.landmarks.pseudo_labels import PseudoLabels
-from uld_explorer.landmarks.view_maps import ViewMaps
+from uld_explorer.landmarks.view_maps import ViewMaps, run_network
 
 BACKGROUND = 10
 """Background descriptors of each picture that keypoints are pushed away from."""
@@ -52,9 +52,9 @@ def bootstrap_losses(network: LandmarkNetwork, data: ViewMaps, batch: int, rng: 
     rows = torch.randint(len(data), (batch,), generator=rng).numpy()
     first = torch.randint(data.count, (batch,), generator=rng).numpy()
     second = (first + 1 + torch.randint(data.count - 1, (batch,), generator=rng).numpy()) % data.count
-    here, there = (network(data.take(rows, view)) for view in (first, second))
+    here, there = (run_network(network, data, rows, view) for view in (first, second))
     motion = compose(data.views.transforms[rows, second], invert(data.views.transforms[rows, first]))
-    match = true_matches(torch.from_numpy(motion).float(), network.shape.cells)
+    match = true_matches(data.tensor(motion), network.shape.cells)
     likelihood, detection = correspondence_loss(here[1], there[1], here[0], there[0], match)
     return {"correspondence": likelihood, "detection": detection}
 
@@ -73,7 +73,7 @@ class Labelled:
     identity: Tensor
 
     def only(self, which: Tensor) -> Labelled:
-        """The part of the batch where `which` (B,) is true."""
+        """The part of the batch in the rows `which`."""
         parts = (self.logits, self.volume, self.points, self.present, self.identity)
         return Labelled(*(part[which] for part in parts))
 
@@ -109,13 +109,12 @@ def look(
     view: np.ndarray,
 ) -> Labelled:
     """What the network makes of a view (B,) each of the pictures `rows` (B,), with their labels moved there."""
-    logits, volume = network(data.take(rows, view))
-    origin = torch.from_numpy(np.nan_to_num(labels.points[rows], nan=-9.0)).float()
+    logits, volume = run_network(network, data, rows, view)
+    origin = data.tensor(np.nan_to_num(labels.points[rows], nan=-9.0))
     points = apply_affine(data.transforms(rows, view), origin)
-    present = torch.from_numpy(labels.present[rows]) & ((points > 0) & (points < 1)).all(-1)
-    own, turned = torch.arange(len(mirror)), torch.from_numpy(mirror)
-    identity = torch.where(data.mirrored(rows, view)[:, None], turned, own)
-    return Labelled(logits, volume, points, present, identity)
+    present = data.tensor(labels.present[rows]) & ((points > 0) & (points < 1)).all(-1)
+    identity = np.where(data.mirrored(rows, view)[:, None], mirror, np.arange(len(mirror)))
+    return Labelled(logits, volume, points, present, data.tensor(identity))
 
 
 def heat_map_loss(batch: Labelled, sigma: float) -> Tensor:
@@ -128,10 +127,11 @@ def heat_map_loss(batch: Labelled, sigma: float) -> Tensor:
 def descriptor_loss(batch: Labelled, weights: Weights, rng: torch.Generator) -> Tensor:
     """Eq. 4 over the labels, and background points of the same pictures as a label of none."""
     count, landmarks = batch.present.shape
-    away = torch.rand(count, BACKGROUND, 2, generator=rng)
+    device = batch.points.device
+    away = torch.rand(count, BACKGROUND, 2, generator=rng).to(device)
     nearest = torch.cdist(away, torch.where(batch.present[..., None], batch.points, 9.0)).amin(-1)
     far = nearest > APART
-    image = torch.arange(count)[:, None]
+    image = torch.arange(count, device=device)[:, None]
     named = batch.present & (batch.identity >= 0)
     descriptors = torch.cat(
         [
@@ -139,6 +139,6 @@ def descriptor_loss(batch: Labelled, weights: Weights, rng: torch.Generator) -> 
             describe_points(batch.volume, away)[far],
         ]
     )
-    label = torch.cat([batch.identity[named], torch.full((int(far.sum()),), -1)])
+    label = torch.cat([batch.identity[named], torch.full_like(image.expand_as(far)[far], -1)])
     origin = torch.cat([image.expand(count, landmarks)[named], image.expand(count, BACKGROUND)[far]])
     return contrastive_loss(descriptors, label, origin, weights.margin, weights.same_image)

@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from uld_explorer.events import Stage, progress
+from uld_explorer.features import processes
 from uld_explorer.landmarks.tensors import under
 
 SAVE_SECONDS = 20.0
@@ -31,13 +32,14 @@ REPORT_STEPS = 10
 class TrainingState:
     """Networks, arrays and the optimiser's moments, with a folder that they are kept in.
 
-    modules  name -> network; initialised by the caller, overwritten from the folder where there is a checkpoint
+    modules  name -> network; initialised by the caller, overwritten from the folder where there is a checkpoint; moved
+             to `device` where one is given
     arrays   name -> what phases made besides weights
     done     the phases that are over, in order; `step`: how far the next one has come
     """
 
-    def __init__(self, folder: Path, modules: Mapping[str, nn.Module]) -> None:
-        self.folder, self.modules = folder, dict(modules)
+    def __init__(self, folder: Path, modules: Mapping[str, nn.Module], device: torch.device | None = None) -> None:
+        self.folder, self.modules = folder, {name: module.to(device) for name, module in modules.items()}
         self.arrays: dict[str, np.ndarray] = {}
         self.done: list[str] = []
         self.step = 0
@@ -50,6 +52,8 @@ class TrainingState:
 
     def save(self) -> None:
         """Write a checkpoint. The small JSON goes last and by rename: a kill leaves the older one whole."""
+        if not processes.is_main():
+            return
         tensors = {f"array.{name}": torch.from_numpy(np.ascontiguousarray(a)) for name, a in self.arrays.items()}
         for name, module in self.modules.items():
             tensors |= {f"module.{name}.{key}": value.cpu() for key, value in module.state_dict().items()}
@@ -74,6 +78,7 @@ class TrainingState:
 
     def finish(self, phase: str, **figures: Any) -> None:
         """The phase is over, with these figures for whoever looks back."""
+        self.arrays = processes.agreed(self.arrays)
         self.done.append(phase)
         self.history.append({"phase": phase, **figures})
         self.step, self.optimiser, self._moments = 0, None, {}
@@ -156,6 +161,7 @@ def iter_steps(
         losses = loss_of(torch.Generator().manual_seed(seed * 1_000_003 + len(state.done) * 100_003 + step))
         optimiser.zero_grad(set_to_none=True)
         torch.stack(list(losses.values())).sum().backward()
+        processes.average_gradients(trained)
         optimiser.step()
         state.step = step + 1
         recent.append({name: float(value.detach()) for name, value in losses.items()})

@@ -11,6 +11,7 @@ from uld_explorer.events import Event
 from uld_explorer.features.aggregation import to_pixels
 from uld_explorer.landmarks.network import LandmarkNetwork
 from uld_explorer.landmarks.view_maps import ViewMaps
+from uld_explorer.types import Landmarks
 
 PANEL = 8
 """Pictures that are shown after every round, always the same ones."""
@@ -39,6 +40,11 @@ def model_event(tensors: dict[str, np.ndarray]) -> Event:
     return Event("artifact", "training", data={"name": "model"}, arrays=tensors)
 
 
+def landmarks_event(landmarks: Landmarks) -> Event:
+    """An artifact event of the landmarks as they are now, so that they can be looked at while training goes on."""
+    return Event("artifact", "training", data={"name": "landmarks"}, arrays=landmarks.to_arrays())
+
+
 @torch.no_grad()
 def round_event(
     number: int,
@@ -64,7 +70,7 @@ def round_event(
     arrays = {
         "rows": rows,
         "points": np.stack([to_pixels(p, affine) for p, affine in zip(shown, data.affines[rows], strict=True)]),
-        "heat": logits.sigmoid().numpy(),
+        "heat": logits.sigmoid().cpu().numpy(),
     }
     if pose is not None:
         arrays["pose"] = pose

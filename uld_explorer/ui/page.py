@@ -259,10 +259,11 @@ def _close(opened: Opened) -> Opened:
 def _map_choose(kept: Kept | None, opened: Opened, event: gr.EventData) -> str:
     """A click on the map opens the point's picture below it."""
     run, point = current(kept, opened), _whole(getattr(event, "index", None))
-    arrays = run.load_arrays("keypoints")
-    if arrays is None or point is None or point >= len(arrays["image"]):
+    points, placed = run.keypoints(), run.load_arrays("map")
+    if points is None or placed is None or point is None or point >= len(placed["rows"]):
         return ""
-    return render.one_picture(run, int(arrays["image"][point]), _whole(int(arrays["label"][point])))
+    row = int(placed["rows"][point])
+    return render.one_picture(run, int(points.image[row]), _whole(int(points.label[row])))
 
 
 def launch(page: gr.Blocks) -> None:

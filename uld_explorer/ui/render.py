@@ -79,12 +79,12 @@ def strips(run: Run, focus: int | None) -> str:
 @lru_cache(maxsize=8)
 def _map_data(folder: str, stamp: float) -> dict[str, Any] | None:
     run = Run(Path(folder))
-    arrays, images = run.load_arrays("keypoints"), run.pictures()
-    if arrays is None or images is None:
+    points, placed, images = run.keypoints(), run.load_arrays("map"), run.pictures()
+    if points is None or placed is None or images is None:
         return None
-    columns = 64
-    sheet = gallery.atlas(images, arrays["xy"], arrays["image"], columns)
-    return scatter.pack(arrays["map"], arrays["label"], sheet, gallery.PATCH, columns, f"{run.id}/{stamp}")
+    columns, rows = 64, placed["rows"]
+    sheet = gallery.atlas(images, points.xy[rows], points.image[rows], columns)
+    return scatter.pack(placed["xy"], points.label[rows], sheet, gallery.PATCH, columns, f"{run.id}/{stamp}")
 
 
 def map_data(run: Run, focus: int | None) -> dict[str, Any] | None:
@@ -95,7 +95,7 @@ def map_data(run: Run, focus: int | None) -> dict[str, Any] | None:
 
 def stamp(run: Run) -> float:
     """Changes when the results change."""
-    file = run.folder / "results" / "keypoints.safetensors"
+    file = run.folder / "results" / "map.safetensors"
     other = run.folder / "results" / "landmarks.safetensors"
     return sum(f.stat().st_mtime for f in (file, other) if f.exists())
 
