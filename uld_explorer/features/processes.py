@@ -94,7 +94,7 @@ def own_rows(total: int) -> np.ndarray:
 
 
 def gather(part: Tensor, total: int) -> Tensor:
-    """(total, ...) the outputs of all processes for their `own_rows`, from this one's; gradients find their way back."""
+    """(total, ...) the outputs of all processes for their `own_rows`, this one's being `part`, with their gradients."""
     if count() == 1:
         return part
     import torch

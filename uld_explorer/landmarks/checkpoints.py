@@ -1,4 +1,4 @@
-"""Where a training keeps its checkpoints: a folder named by all that the result depends on, with one owner at a time."""
+"""Where a training keeps its checkpoints: a folder named by all that the result depends on, one owner at a time."""
 
 from __future__ import annotations
 

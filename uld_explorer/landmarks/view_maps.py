@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MIRRORED = 2
 """The first view that is mirrored, see `draw_views`; there is one from three views on."""
+CPU = torch.device("cpu")
 REDUCTION_PICTURES = 64
 """Pictures that the principal components of a layer are fitted on."""
 
@@ -49,7 +50,7 @@ class ViewMaps:
     views: Views
     affines: np.ndarray
     inside: np.ndarray
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
     reduction: Aggregation | None = None
 
     def __len__(self) -> int:

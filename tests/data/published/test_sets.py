@@ -34,10 +34,8 @@ def make_mafl(root: Path) -> None:
         picture(root / "Img/img_align_celeba" / name, i)
         rows.append(f"{name}  " + " ".join(str(int(v) + i) for v in FIVE.ravel()))
     (root / "Anno").mkdir()
-    head = [
-        "9",
-        "lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y rightmouth_x rightmouth_y",
-    ]
+    columns = [f"{name}_{axis}" for name in ("lefteye", "righteye", "nose", "leftmouth", "rightmouth") for axis in "xy"]
+    head = ["9", " ".join(columns)]
     (root / "Anno/list_landmarks_align_celeba.txt").write_text("\n".join(head + rows) + "\n")
     (root / "MAFL").mkdir()
     (root / "MAFL/training.txt").write_text("\n".join(names[:6]) + "\n")

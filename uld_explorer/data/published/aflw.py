@@ -1,4 +1,4 @@
-"""AFLW (Köstinger et al. 2011) as cropped for landmark discovery: about 10 100 training, 3 000 test faces, five points."""
+"""AFLW (Köstinger et al. 2011), cropped for landmark discovery: some 10 100 training, 3 000 test faces, five points."""
 
 from __future__ import annotations
 

@@ -11,7 +11,12 @@ import numpy as np
 from uld_explorer.types import UserError
 
 _OBJECT = 4
-_KINDS = {"Float": np.dtype("<f4"), "Double": np.dtype("<f8"), "Int": np.dtype("<i4"), "Long": np.dtype("<i8")}
+_KINDS: dict[str, np.dtype] = {
+    "Float": np.dtype("<f4"),
+    "Double": np.dtype("<f8"),
+    "Int": np.dtype("<i4"),
+    "Long": np.dtype("<i8"),
+}
 MAX_NUMBERS = 1_000_000
 MAX_DIMENSIONS = 8
 
@@ -74,10 +79,7 @@ def _tensor(file: _Reader) -> np.ndarray:
     if not 0 < count <= MAX_NUMBERS or min(shape) < 1 or math.prod(shape) > MAX_NUMBERS or min(strides) < 0:
         raise ValueError("sizes out of bounds")
     storage = np.frombuffer(file.take(count * kind.itemsize), kind)
-    index = offset + sum(
-        np.arange(size).reshape([-1 if axis == d else 1 for axis in range(dimensions)]) * stride
-        for d, (size, stride) in enumerate(zip(shape, strides, strict=True))
-    )
+    index = offset + np.tensordot(np.array(strides), np.indices(shape), 1)
     if index.min() < 0 or index.max() >= count:
         raise ValueError("points outside its storage")
     return storage[index]
