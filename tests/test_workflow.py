@@ -74,7 +74,7 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(workflow, "iter_load_backbone", load_colours)
         patch.setattr("uld_explorer.measuring.iter_load_backbone", load_colours)
         patch.setattr("uld_explorer.landmarks.detector.iter_load_backbone", load_colours)
-        patch.setattr(workflow, "umap_map", lambda x, seed: pca_map(x))
+        patch.setattr("uld_explorer.mapping.umap_map", lambda x, seed, *choices: pca_map(x))
         yield folder
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from uld_explorer.analysis import clusters
 from uld_explorer.analysis import consistency as consistency_figures
 from uld_explorer.analysis.clusters import YAW_EDGES, yaw_cluster_accuracy, yaw_r2
+from uld_explorer.analysis.nme import column_means
 from uld_explorer.analysis.protocols import PROTOCOLS, Protocol, normaliser
 from uld_explorer.analysis.report import build_report, finite
 from uld_explorer.data.regions import view_regions
@@ -62,9 +63,10 @@ def iter_evaluate(
     backbone = backbone or (yield from iter_load_backbone(detector.settings))
     test = finding if evaluate_on is None else (yield from detector.iter_predict(evaluate_on, backbone=backbone))
     tested = images if evaluate_on is None else evaluate_on
-    consistent = yield from _iter_consistency(detector, test, tested, backbone)
+    each = yield from _iter_consistency(detector, test, tested, backbone)
+    consistent = finite(float(column_means(each)))
     if images.annotations is None or not _measurable(images, evaluate_on):
-        return _unannotated_report(finding, consistent, detector)
+        return _unannotated_report(finding, consistent, each, detector)
     others: dict[str, tuple[Landmarks, Landmarks | None]] = {}
     if "random-weights" in baselines:
         others["random"] = yield from _iter_random_weights(detector, finding, images, test, evaluate_on)
@@ -83,6 +85,7 @@ def iter_evaluate(
     facts = {"roi": finding.regions.source, "roi_margin": settings.roi_margin, "roi_jitter": settings.roi_jitter}
     yield progress("measuring errors", 1, 1)
     report.figures.update(_pose_figures(test, tested))
+    report.tables["consistency_by_landmark"] = each.tolist()
     return replace(
         report, protocol=report.protocol | facts | {"backbone": settings.backbone, "landmarks": settings.landmarks}
     )
@@ -153,8 +156,11 @@ def _iter_random_weights(
 
 def _iter_consistency(
     detector: LandmarkDetector, test: Finding, images: ImageSet, backbone: Backbone
-) -> Stage[float | None]:
-    """Mean distance, in pixels of a 128-pixel region, between landmarks before and after a similarity transform."""
+) -> Stage[np.ndarray]:
+    """(K,) mean distance, in pixels of a 128-pixel region, of each landmark before and after a similarity transform.
+
+    NaN for a landmark that was never found in both.
+    """
     rows = np.unique(np.linspace(0, len(images) - 1, min(len(images), CONSISTENCY_PICTURES)).astype(int))
     some, regions, found = images.take(rows), test.regions.take(rows), test.landmarks.take(rows)
     size, corner = regions.boxes[:, 2:], regions.boxes[:, :2]
@@ -165,11 +171,13 @@ def _iter_consistency(
     renamed = replace(some, ids=tuple(f"{name}~turned" for name in some.ids))
     seen = (yield from detector.iter_predict_in(renamed, view_regions(regions, transform), backbone)).landmarks
     moved = Landmarks(consistency_figures.apply(transform, seen.xy), seen.present, seen.score)
-    error = consistency_figures.consistency_error(moved, found, transform, size)
-    return float(error) if np.isfinite(error) else None
+    errors = consistency_figures.consistency_errors(moved, found, transform, size)
+    return consistency_figures.consistency_by_landmark(errors)
 
 
-def _unannotated_report(finding: Finding, consistent: float | None, detector: LandmarkDetector) -> Report:
+def _unannotated_report(
+    finding: Finding, consistent: float | None, each: np.ndarray, detector: LandmarkDetector
+) -> Report:
     rates = clusters.detection_rate(finding.landmarks)
     points = finding.keypoints
     figures: dict[str, float | None] = dict.fromkeys((*ERRORS, "hungarian_accuracy"))
@@ -182,4 +190,4 @@ def _unannotated_report(finding: Finding, consistent: float | None, detector: La
         "roi": finding.regions.source,
         "backbone": detector.settings.backbone,
     }
-    return Report(figures, facts, {"detection_rates": rates.tolist()})
+    return Report(figures, facts, {"detection_rates": rates.tolist(), "consistency_by_landmark": each.tolist()})

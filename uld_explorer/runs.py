@@ -7,6 +7,7 @@ pictures.json            ids, names and sizes of the pictures, and what was skip
 thumbs/000000.jpg        small copies, so that a run can be looked at when its pictures are gone
 model/                   the detector
 results/*.safetensors    landmarks, regions, poses, keypoints, maps, annotations; what each round of training showed
+edits.json               what a person changed about the landmarks
 results/report.json      the figures, where annotations were given
 """
 
@@ -99,6 +100,11 @@ class Run:
         file = self.folder / "results" / f"{name}.safetensors"
         return load_file(file) if file.exists() else None
 
+    def snapshots(self) -> list[int]:
+        """Numbers of the rounds of which results/snapshot_NUMBER.safetensors is there, rising."""
+        names = (file.stem.removeprefix("snapshot_") for file in self.folder.glob("results/snapshot_*.safetensors"))
+        return sorted(int(name) for name in names if name.isdecimal())
+
     def save_landmarks(self, landmarks: Landmarks) -> None:
         """results/landmarks.safetensors."""
         self.save_arrays("landmarks", landmarks.to_arrays())
@@ -176,6 +182,14 @@ class Run:
         skipped = tuple(Skipped(*pair) for pair in record["skipped"])
         sizes = np.array(record["sizes"], np.int64).reshape(-1, 2)
         return ImageSet(tuple(record["ids"]), tuple(record["names"]), files, sizes, skipped, None, record["label"])
+
+    def edits(self) -> dict[str, list[dict[str, Any]]]:
+        """edits.json: what a person changed about the landmarks, and what they took back, oldest first."""
+        return {"edits": [], "undone": []} | (_read_json(self.folder / "edits.json") or {})
+
+    def save_edits(self, edits: list[dict[str, Any]], undone: list[dict[str, Any]]) -> None:
+        """edits.json."""
+        write_json(self.folder / "edits.json", {"edits": edits, "undone": undone})
 
     def clear(self) -> None:
         """Remove results and model, before they are made anew."""

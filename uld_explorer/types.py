@@ -128,12 +128,14 @@ class Landmarks:
     score    (N, K) float32, cosine similarity to the landmark's centroid, in -1...1; 0 where missing
     guessed  (N, K) bool, which of the present ones were not seen but placed where they must be; None: no method
              that does so found them
+    names    K names that a person gave; empty: nobody gave any
     """
 
     xy: np.ndarray
     present: np.ndarray
     score: np.ndarray
     guessed: np.ndarray | None = None
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.xy)
@@ -143,15 +145,20 @@ class Landmarks:
         """(N, K) bool: present and not guessed."""
         return self.present if self.guessed is None else self.present & ~self.guessed
 
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """K names, landmark_1 ... where nobody gave any."""
+        return self.names or tuple(f"landmark_{k + 1}" for k in range(self.present.shape[1]))
+
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Arrays by field name, for a file; `Landmarks(**arrays)` is the inverse."""
+        """Arrays by field name, for a file; `Landmarks(**arrays)` is the inverse, without the names."""
         arrays = {"xy": self.xy, "present": self.present, "score": self.score}
         return arrays if self.guessed is None else arrays | {"guessed": self.guessed}
 
     def take(self, index: np.ndarray) -> Landmarks:
         """The landmarks of the pictures in `index` (integer or boolean)."""
         guessed = None if self.guessed is None else self.guessed[index]
-        return Landmarks(self.xy[index], self.present[index], self.score[index], guessed)
+        return Landmarks(self.xy[index], self.present[index], self.score[index], guessed, self.names)
 
 
 @dataclass(frozen=True)

@@ -10,18 +10,17 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
-from uld_explorer.analysis.projection import pca_map, umap_map
 from uld_explorer.analysis.protocols import Protocol
 from uld_explorer.analysis.report_file import load_report, save_report
 from uld_explorer.data.sources import iter_open
-from uld_explorer.events import Stage, drain, note, progress
+from uld_explorer.editing import edited
+from uld_explorer.events import Stage, drain, note
 from uld_explorer.export.formats import get_format
 from uld_explorer.features import processes
 from uld_explorer.landmarks.detector import Finding, LandmarkDetector, iter_fit_detector
 from uld_explorer.landmarks.looking import iter_load_backbone
 from uld_explorer.landmarks.methods import get_method
+from uld_explorer.mapping import iter_draw_maps
 from uld_explorer.measuring import ERRORS, POSES, by_yaw, check_baselines, check_protocol, iter_evaluate
 from uld_explorer.runs import Run, write_json
 from uld_explorer.settings import RunSettings
@@ -29,7 +28,6 @@ from uld_explorer.types import ImageSet, Report, UserError
 
 MINIMUM_PICTURES = 5
 """Fewer pictures cannot show what is common to a kind of thing."""
-MAP_POINTS = 4000
 OTHERS = ("detection_rate", "consistency", "silhouette", "calinski_harabasz", "hungarian_accuracy", "seconds")
 
 
@@ -75,7 +73,7 @@ def iter_discover(
     report = yield from iter_evaluate(
         detector, finding, images, evaluate_on=evaluate_on, baselines=baselines, protocol=protocol, backbone=backbone
     )
-    yield from _iter_map(finding, settings, run)
+    yield from iter_draw_maps(run, settings.seed)
     report.figures["seconds"] = round(time.time() - started, 2)
     save_report(report, run.folder / "results" / "report.json")
     run.update_info(finished=time.time())
@@ -168,32 +166,20 @@ def evaluate(
     return drain(iter_evaluate(detector, drain(detector.iter_predict(images)), images))
 
 
-def _iter_map(finding: Finding, settings: RunSettings, run: Run) -> Stage[None]:
-    """A two-dimensional map of the keypoints' descriptors, kept with the run."""
-    points = finding.keypoints
-    total = len(points.label)
-    rows = np.sort(np.random.default_rng(settings.seed).permutation(total)[:MAP_POINTS])
-    descriptor = points.descriptor[rows]
-    yield progress("drawing the map (UMAP)", 0, 1)
-    positions = umap_map(descriptor, settings.seed) if len(rows) > 15 else pca_map(descriptor)
-    run.save_arrays("map", {"rows": rows, "xy": positions})
-    yield progress("drawing the map (UMAP)", 1, 1)
-
-
 # ---------------------------------------------------------------- predict, export
 
 
 def export_run(run: Run, name: str, path: Path) -> Path:
-    """Write a run's landmarks in an export format.
+    """Write a run's landmarks in an export format, as they were edited.
 
     Raises:
         UserError: an unknown format, or a run without landmarks.
     """
-    landmarks, images = run.landmarks(), run.pictures()
-    if landmarks is None or images is None:
+    now, images = edited(run), run.pictures()
+    if now is None or images is None:
         raise UserError(f"The run {run.id} has no landmarks yet: let it finish, or run it again.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    get_format(name).write(path, images, landmarks, run.regions())
+    get_format(name).write(path, images, now.found.landmarks, run.regions())
     return path
 
 

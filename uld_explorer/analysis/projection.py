@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 
 _TINY = 4
+ALIGNED_EPOCHS = 150
+"""Epochs of a map that begins from another one."""
 
 
 def nearest_neighbours(x: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -53,12 +56,19 @@ def pca_map(descriptor: np.ndarray) -> np.ndarray:
     return out
 
 
-def umap_map(descriptor: np.ndarray, seed: int, n_neighbors: int = 15, min_dist: float = 0.1) -> np.ndarray:
+def umap_map(
+    descriptor: np.ndarray,
+    seed: int,
+    n_neighbors: int = 15,
+    min_dist: float = 0.1,
+    start: np.ndarray | None = None,
+) -> np.ndarray:
     """UMAP of (M, D) descriptors with exact neighbours, (M, 2) float32.
 
     PCA instead at four points or fewer, or where all are equal.
 
     n_neighbors (lessened to M - 1) widens what counts as near; min_dist 0 ... 1 is how close points may come.
+    start (M, 2): positions to begin from, those of another map of the same points that this one should resemble.
     """
     x = np.ascontiguousarray(descriptor, dtype=np.float32)
     if len(x) <= _TINY or not np.ptp(x, axis=0).any():
@@ -73,8 +83,41 @@ def umap_map(descriptor: np.ndarray, seed: int, n_neighbors: int = 15, min_dist:
             n_neighbors=neighbours,
             min_dist=min_dist,
             random_state=seed,
-            init="pca" if x.shape[1] >= 2 else "random",
+            init=_start(start) if start is not None else "pca" if x.shape[1] >= 2 else "random",
+            n_epochs=ALIGNED_EPOCHS if start is not None else None,
             precomputed_knn=(*nearest_neighbours(x, neighbours), None),
             force_approximation_algorithm=True,
         )
         return np.asarray(reducer.fit_transform(x), dtype=np.float32)
+
+
+def _start(positions: np.ndarray) -> np.ndarray:
+    """Positions on the scale that UMAP's own starts have, 0 ... 10 along each axis."""
+    low, span = positions.min(axis=0), np.ptp(positions, axis=0)
+    return np.ascontiguousarray(10.0 * (positions - low) / np.maximum(span, 1e-9), dtype=np.float32)
+
+
+def align(positions: np.ndarray, onto: np.ndarray) -> np.ndarray:
+    """(M, 2) float32: a map turned, mirrored, scaled and shifted so that its points lie nearest to those of another.
+
+    Procrustes analysis (Schönemann 1966); both (M, 2).
+    """
+    own, other = positions - positions.mean(axis=0), onto - onto.mean(axis=0)
+    u, singular, v = np.linalg.svd(own.T @ other)
+    size = singular.sum() / max(float((own**2).sum()), 1e-12)
+    return np.asarray(size * own @ (u @ v) + onto.mean(axis=0), dtype=np.float32)
+
+
+def in_polygons(xy: np.ndarray, polygons: Sequence[np.ndarray]) -> np.ndarray:
+    """(M,) bool: points inside any of the polygons (V, 2), by the even-odd rule. xy (M, 2)."""
+    inside = np.zeros(len(xy), dtype=bool)
+    for polygon in polygons:
+        low, high = polygon.min(axis=0), polygon.max(axis=0)
+        near = np.flatnonzero(((xy >= low) & (xy <= high)).all(axis=1))
+        x, y = xy[near].astype(np.float64).T
+        hit = np.zeros(len(near), dtype=bool)
+        for (x1, y1), (x2, y2) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
+            if y1 != y2:
+                hit ^= ((y1 > y) != (y2 > y)) & (x < (x2 - x1) * (y - y1) / (y2 - y1) + x1)
+        inside[near[hit]] = True
+    return inside

@@ -17,8 +17,7 @@ def coco_document(images: ImageSet, landmarks: Landmarks, regions: Regions | Non
     The box is the region of interest, clipped to the picture; the tight box of the points where there is none.
     `scores` (0...1, cosine similarity) is an extra field that readers ignore.
     """
-    count = landmarks.xy.shape[1]
-    names = [f"landmark_{k + 1}" for k in range(count)]
+    names = list(landmarks.titles)
     category = {"id": 1, "name": "object", "supercategory": "object", "keypoints": names, "skeleton": []}
     pictures, annotations = [], []
     for row, name in enumerate(images.names):

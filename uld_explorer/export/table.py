@@ -23,11 +23,11 @@ def write_csv(path: Path, images: ImageSet, landmarks: Landmarks, regions: Regio
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for row, name in enumerate(images.names):
-            for k in range(landmarks.xy.shape[1]):
+            for k, title in enumerate(landmarks.titles):
                 if landmarks.present[row, k]:
                     x, y = landmarks.xy[row, k]
                     visibility = 2 if landmarks.seen[row, k] else 1
                     place, score = [f"{x:.2f}", f"{y:.2f}"], f"{landmarks.score[row, k]:.4f}"
-                    writer.writerow([_safe(name), f"landmark_{k + 1}", *place, visibility, score])
+                    writer.writerow([_safe(name), _safe(title), *place, visibility, score])
                 else:
-                    writer.writerow([_safe(name), f"landmark_{k + 1}", "", "", 0, ""])
+                    writer.writerow([_safe(name), _safe(title), "", "", 0, ""])

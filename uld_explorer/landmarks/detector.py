@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from uld_explorer.events import Event, Stage, drain
 from uld_explorer.features.backbone import Backbone
+from uld_explorer.landmarks.edits import Edit, apply_edits
 from uld_explorer.landmarks.foreground import Foreground
 from uld_explorer.landmarks.looking import iter_load_backbone, iter_regions
 from uld_explorer.landmarks.methods import Method, get_method
@@ -40,12 +41,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class LandmarkDetector:
-    """A method's name, its settings, its model, and the foreground model where the region was estimated."""
+    """A method's name, its settings, its model, the foreground model where the region was estimated, and edits."""
 
     method: str
     settings: RunSettings
     model: Any
     foreground: Foreground | None = None
+    edits: tuple[Edit, ...] = ()
 
     def iter_predict(
         self, images: ImageSet, *, roi: str | None = None, backbone: Backbone | None = None
@@ -61,8 +63,9 @@ class LandmarkDetector:
         return Finding.of((yield from self.iter_predict_in(images, regions, backbone)), regions)
 
     def iter_predict_in(self, images: ImageSet, regions: Regions, backbone: Backbone) -> Stage[Found]:
-        """Find the landmarks inside given regions."""
-        return (yield from self._method.iter_predict(images, regions, self.settings, backbone, self.model))
+        """Find the landmarks inside given regions, as they were edited."""
+        found = yield from self._method.iter_predict(images, regions, self.settings, backbone, self.model)
+        return apply_edits(found, self.edits).found if self.edits else found
 
     def predict(self, images: ImageSet, *, roi: str | None = None) -> Landmarks:
         """Landmarks (N, K) of the pictures, in pixels of each original."""
@@ -79,17 +82,20 @@ class LandmarkDetector:
         ordered = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
         save_file(ordered, folder / "model.safetensors")
         record = {"format": FORMAT, "method": self.method, "settings": self.settings.to_json()}
+        if self.edits:
+            record["edits"] = [edit.to_json() for edit in self.edits]
         (folder / "model.json").write_text(json.dumps(record, indent=2) + "\n")
 
     @classmethod
     def load(cls, folder: Path | str) -> LandmarkDetector:
-        """Read what `save` wrote; a run's folder is accepted as well as its model folder.
+        """Read what `save` wrote; a run's folder is accepted as well as its model folder, and brings the run's edits.
 
         Of a run that was stopped while it trained, the model after its last whole round.
 
         Raises:
             UserError: no model there, or a damaged one.
         """
+        run_edits = edits_in(Path(folder))
         folder = Path(folder)
         folder = folder / "model" if (folder / "model" / "model.json").exists() else folder
         try:
@@ -99,6 +105,7 @@ class LandmarkDetector:
             model = method.model.from_tensors(under(tensors, "model."))
             ground = under(tensors, "foreground.")
             foreground = Foreground.from_tensors(ground) if ground else None
+            edits = tuple(Edit.from_json(edit) for edit in record.get("edits", ()))
         except UserError:
             raise
         except FileNotFoundError:
@@ -107,11 +114,26 @@ class LandmarkDetector:
             ) from None
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise UserError(f"The model in {folder.name} is damaged: {error}. Run the discovery again.") from error
-        return cls(method.name, settings, model, foreground)
+        return cls(method.name, settings, model, foreground, run_edits or edits)
 
     @property
     def _method(self) -> Method:
         return get_method(self.method)
+
+
+def edits_in(folder: Path) -> tuple[Edit, ...]:
+    """The edits of the run in this folder; none where there are none.
+
+    Raises:
+        UserError: they are damaged.
+    """
+    try:
+        record = json.loads((folder / "edits.json").read_text(encoding="utf-8"))
+        return tuple(Edit.from_json(edit) for edit in record["edits"])
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"The edits in {folder.name} are damaged ({error}): remove edits.json.") from None
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -25,7 +25,7 @@ from uld_explorer.landmarks.pseudo_labels import (
 from uld_explorer.landmarks.self_training import Weights, bootstrap_losses, label_losses
 from uld_explorer.landmarks.training import Steps, TrainingState, iter_steps
 from uld_explorer.landmarks.view_maps import ViewMaps
-from uld_explorer.landmarks.watching import landmarks_event, model_event, round_event
+from uld_explorer.landmarks.watching import landmarks_event, model_event, round_event, snapshot_event
 from uld_explorer.types import Found, Keypoints, Landmarks
 
 
@@ -105,7 +105,10 @@ def _iter_label(
     yield round_event(index, network, data, labels.points, labels.present, described, churn=round(changed, 4))
     if "centroids" in state.arrays:
         yield model_event(to_model(state, data).to_tensors())
-    yield landmarks_event(found_in(labels, data).landmarks)
+    found_now = found_in(labels, data).landmarks
+    yield landmarks_event(found_now)
+    if described is not None:
+        yield snapshot_event(index, found_now.xy, found_now.present, described)
     state.finish(phase, churn=round(changed, 4), found=round(found, 4))
     yield note("training", f"Labels {index + 1}: {found:.0%} of landmarks found, {changed:.0%} of them new or moved")
 

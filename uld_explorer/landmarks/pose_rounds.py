@@ -41,7 +41,7 @@ from uld_explorer.landmarks.training import Steps, TrainingState, iter_steps
 from uld_explorer.landmarks.two_stage import PoseCodebooks, cluster_keypoints, cluster_poses
 from uld_explorer.landmarks.upright import mean_layout, upright_maps, upright_transforms
 from uld_explorer.landmarks.view_maps import ViewMaps
-from uld_explorer.landmarks.watching import landmarks_event, model_event, round_event
+from uld_explorer.landmarks.watching import landmarks_event, model_event, round_event, snapshot_event
 from uld_explorer.types import Found, Keypoints, Landmarks, PoseCodes
 
 PROXY_BATCH = 32
@@ -161,7 +161,7 @@ def _iter_label(state: TrainingState, data: ViewMaps, settings: PoseSettings, in
     if phase in state.done:
         return
     before = _read(state)
-    labels, descriptor = _label(state, data, settings, before)
+    labels, descriptor, codes = _label(state, data, settings, before)
     changed = churn(before.found, labels.found)
     _write(state, labels)
     sizes = np.bincount(labels.pose, minlength=settings.pose_clusters).tolist()
@@ -171,6 +171,7 @@ def _iter_label(state: TrainingState, data: ViewMaps, settings: PoseSettings, in
     model = to_model(state, data, settings)
     yield model_event(model.to_tensors())
     yield landmarks_event(locate(model, data, settings).landmarks)
+    yield snapshot_event(index, _pixels(found.points, data), found.present, descriptor, codes)
     share = float(found.present.mean())
     state.finish(phase, churn=round(changed, 4), found=round(share, 4), pose_sizes=sizes)
     text = f"Labels {index + 1}: {share:.0%} of landmarks seen, {changed:.0%} of them new or moved"
@@ -179,8 +180,8 @@ def _iter_label(state: TrainingState, data: ViewMaps, settings: PoseSettings, in
 
 def _label(
     state: TrainingState, data: ViewMaps, settings: PoseSettings, before: PoseLabels
-) -> tuple[PoseLabels, np.ndarray]:
-    """New labels, and their descriptors (N, M, D)."""
+) -> tuple[PoseLabels, np.ndarray, np.ndarray]:
+    """New labels, their descriptors (N, M, D) and the pose codes (N, L)."""
     network = network_of(state)
     places = find_places(network, data, before.codebook, settings.temperature)
     layout = mean_layout(torch.from_numpy(places.points).float()).numpy()
@@ -193,7 +194,8 @@ def _label(
     found = PseudoLabels(np.where(seen[..., None], places.points, np.nan), seen, places.height, places.descriptor)
     known = np.isfinite(state.arrays["first"]).all(-1)
     points = np.where(known[..., None], state.arrays["first"], 0.5)
-    return PoseLabels(found, points, known.astype(np.float32), pose, before.codebook, layout), places.descriptor
+    trust = known.astype(np.float32)
+    return PoseLabels(found, points, trust, pose, before.codebook, layout), places.descriptor, codes
 
 
 def _cluster(places: Places, pose: np.ndarray, codebook: np.ndarray, settings: PoseSettings) -> np.ndarray:
@@ -261,9 +263,14 @@ def locate(model: PoseTrained, data: ViewMaps, settings: PoseSettings) -> Found:
     seen = seen_places(places, model.by_pose[pose], settings.threshold)
     score = (places.descriptor * model.codebook).sum(2)
     kept = model.chosen
-    xy = np.stack([to_pixels(p, affine) for p, affine in zip(places.points[:, kept], data.affines, strict=True)])
+    xy = _pixels(places.points, data)[:, kept]
     landmarks = _landmarks(xy, seen[:, kept], score[:, kept], settings.complete)
     return Found(landmarks, _keypoints(xy, seen[:, kept], places.descriptor[:, kept]), PoseCodes(codes, pose))
+
+
+def _pixels(points: np.ndarray, data: ViewMaps) -> np.ndarray:
+    """Crop units (N, M, 2) -> pixels of the original pictures."""
+    return np.stack([to_pixels(p, affine) for p, affine in zip(points, data.affines, strict=True)])
 
 
 def _landmarks(xy: np.ndarray, seen: np.ndarray, score: np.ndarray, complete: bool) -> Landmarks:

@@ -15,6 +15,8 @@ from uld_explorer.types import Landmarks
 
 PANEL = 8
 """Pictures that are shown after every round, always the same ones."""
+SNAPSHOT = 600
+"""Pictures that are kept of every round for maps, at most."""
 SAMPLE = 2000
 """Descriptors that the silhouette is measured on, at most: its cost is their square."""
 
@@ -43,6 +45,26 @@ def model_event(tensors: dict[str, np.ndarray]) -> Event:
 def landmarks_event(landmarks: Landmarks) -> Event:
     """An artifact event of the landmarks as they are now, so that they can be looked at while training goes on."""
     return Event("artifact", "training", data={"name": "landmarks"}, arrays=landmarks.to_arrays())
+
+
+def snapshot_event(
+    number: int, points: np.ndarray, seen: np.ndarray, descriptor: np.ndarray, codes: np.ndarray | None = None
+) -> Event:
+    """An artifact event of what the network made of many pictures after round `number`, for maps over the rounds.
+
+    points (N, M, 2) pixels, seen (N, M), descriptor (N, M, D), pose codes (N, L) where there are any; at most
+    SNAPSHOT of the pictures, evenly spread, in half precision.
+    """
+    rows = np.unique(np.linspace(0, len(points) - 1, min(SNAPSHOT, len(points))).astype(int))
+    arrays = {
+        "rows": rows,
+        "points": points[rows].astype(np.float32),
+        "seen": seen[rows],
+        "descriptor": descriptor[rows].astype(np.float16),
+    }
+    if codes is not None:
+        arrays["codes"] = codes[rows].astype(np.float16)
+    return Event("artifact", "training", data={"name": f"snapshot_{number}"}, arrays=arrays)
 
 
 @torch.no_grad()
