@@ -15,6 +15,7 @@ PACKAGE = ROOT / "uld_explorer"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 CORE = {"types", "settings", "events", "paths"}
+LATER = {"analysis", "export", "editing", "mapping"}
 BELOW: dict[str, set[str]] = {
     "types": set(),
     "paths": set(),
@@ -31,19 +32,7 @@ BELOW: dict[str, set[str]] = {
     "mapping": {"types", "events", "runs", "analysis"},
     "estimate": {"types", "settings", "events", "data", "features", "landmarks"},
     "measuring": {*CORE, "data", "features", "landmarks", "analysis"},
-    "workflow": {
-        *CORE,
-        "runs",
-        "data",
-        "features",
-        "landmarks",
-        "jobs",
-        "analysis",
-        "export",
-        "measuring",
-        "editing",
-        "mapping",
-    },
+    "workflow": {*CORE, "runs", "data", "features", "landmarks", "jobs", *LATER, "measuring"},
     "reproduce": {*CORE, "runs", "data", "landmarks", "analysis", "workflow"},
     "cli_parser": {"settings", "data", "landmarks"},
     "cli_progress": {"events", "runs"},
@@ -61,20 +50,7 @@ BELOW: dict[str, set[str]] = {
         "cli_parser",
         "cli_progress",
     },
-    "ui": {
-        *CORE,
-        "runs",
-        "data",
-        "features",
-        "landmarks",
-        "jobs",
-        "analysis",
-        "export",
-        "workflow",
-        "editing",
-        "mapping",
-        "estimate",
-    },
+    "ui": {*CORE, "runs", "data", "features", "landmarks", "jobs", *LATER, "workflow", "estimate"},
     "__init__": {"landmarks", "workflow"},
     "__main__": {"cli"},
 }

@@ -1,4 +1,4 @@
-"""Editing the landmarks of a run: what they are now, changing them, undo and redo. Nothing that was found is touched."""
+"""Editing the landmarks of a run: what they are now, changing them, undo and redo. What was found stays as it is."""
 
 from __future__ import annotations
 

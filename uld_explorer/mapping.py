@@ -124,7 +124,7 @@ def _chosen(run: Run) -> np.ndarray | None:
 
 
 def placed(run: Run, what: str, number: int | None = None, choice: MapChoice | None = None) -> Placed | None:
-    """The map of "keypoints" or "poses", after round `number` (None: the last), or as chosen; None where there is none."""
+    """The map of "keypoints" or "poses", after round `number` (None: the last), or as chosen; None: there is none."""
     name = {"keypoints": "map", "poses": "pose_map"}[what]
     if number is not None and (arrays := run.load_arrays("round_maps")) is not None and f"{what}_{number}" in arrays:
         return Placed(arrays[f"{what}_{number}_rows"], arrays[f"{what}_{number}"])

@@ -112,7 +112,7 @@ class Run:
     def landmarks(self) -> Landmarks | None:
         """The landmarks, or None before they are found."""
         arrays = self.load_arrays("landmarks")
-        return Landmarks(**arrays) if arrays else None
+        return Landmarks(arrays["xy"], arrays["present"], arrays["score"], arrays.get("guessed")) if arrays else None
 
     def save_poses(self, poses: PoseCodes) -> None:
         """results/poses.safetensors."""

@@ -30,7 +30,7 @@ class PoseProfile:
 
 
 def pose_profiles(found: Found, regions: Regions, yaw: np.ndarray | None = None) -> list[PoseProfile]:
-    """Profiles of all pose clusters that have pictures; none where no poses were found. yaw (N,) degrees, NaN unknown."""
+    """Profiles of the pose clusters that have pictures; none where no poses were found. yaw (N,) degrees or NaN."""
     if found.poses is None:
         return []
     codes, cluster = found.poses.codes, found.poses.cluster

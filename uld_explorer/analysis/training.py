@@ -25,7 +25,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Round:
-    """The figures told after one round of labelling: share found, labels changed, silhouette, sizes, layers' weights."""
+    """The figures told after one round of labelling: share found, labels changed, silhouette, sizes, layer weights."""
 
     number: int
     figures: dict[str, float]

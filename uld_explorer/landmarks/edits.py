@@ -63,7 +63,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Column:
-    """One landmark in N pictures: xy (N, 2), present, guessed (N,) bool, score (N,), at (N,) rows of keypoints or -1."""
+    """One landmark in N pictures: xy (N, 2), present, guessed (N,) bool, score (N,), at (N,) its keypoint's row or -1."""
 
     xy: np.ndarray
     present: np.ndarray
