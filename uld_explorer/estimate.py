@@ -38,6 +38,8 @@ MEASURED = 100
 """Pictures of the consistency figure, which are looked at once more."""
 MAP_SECONDS = 0.003
 """Of UMAP for one point of a map, on one core."""
+TRAINED_DISK, PLAIN_DISK = 30e6, 1e6
+"""Bytes of a run's results and model, with training and without."""
 PASSES = 8
 """Times that labelling after a round looks at every picture."""
 
@@ -80,7 +82,7 @@ def iter_estimate(images: ImageSet, settings: RunSettings, backbone: Backbone | 
     parts["maps and figures"] = MAP_SECONDS * min(count * settings.landmarks, 8000) * maps_drawn
     yield progress(STAGE, 4, 4)
     picture = sum(2 * values[0].numel() for values in maps.values())
-    disk = picture * count * (1 + views) + (30e6 if training else 1e6)
+    disk = picture * count * (1 + views) + (TRAINED_DISK if training else PLAIN_DISK)
     return Estimate(parts, _peak_memory() + picture * settings.batch * 4, disk)
 
 

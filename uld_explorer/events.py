@@ -21,7 +21,7 @@ T = TypeVar("T")
 class Event:
     """One message of a stage, JSON-able. Arrays and pictures are files; an event carries their path.
 
-    kind   progress, note, artifact, done, failed or cancelled
+    kind   progress, note, artifact, or one of ENDS
     stage  what is being done, in words a user understands ("reading pictures")
     step, total  how far; total 0 where it is unknown
     arrays  name -> array, for whoever drives the stage to keep as a file called data["name"]; not part of the JSON
@@ -85,6 +85,10 @@ class RunView:
     stage_started: float = 0.0
 
 
+ENDS = ("done", "failed", "cancelled", "paused")
+"""Kinds of events that a run ends with, until it is gone on with."""
+
+
 def fold(events: Iterable[Event], view: RunView = RunView()) -> RunView:
     """Fold events, oldest first, into the view of the run."""
     for event in events:
@@ -93,7 +97,7 @@ def fold(events: Iterable[Event], view: RunView = RunView()) -> RunView:
 
 
 def _step(view: RunView, event: Event) -> RunView:
-    if event.kind in ("done", "failed", "cancelled"):
+    if event.kind in ENDS:
         message = str(event.data.get("text", ""))
         return RunView(event.kind, event.stage, view.step, view.total, 0.0, view.notes, message, view.stage_started)
     if event.kind == "note":

@@ -90,7 +90,8 @@ def _iter_round_maps(run: Run, seed: int, total: int) -> Stage[None]:
             poses = _moved(poses, snapshot["rows"], snapshot["codes"].astype(np.float32), seed)
             arrays |= {f"poses_{number}": poses.xy, f"poses_{number}_rows": poses.rows}
     if arrays:
-        run.save_arrays("round_maps", arrays)
+        run.save_arrays("round_maps", arrays | {"last": np.array(run.snapshots()[-1:])})
+    run.drop_snapshots()  # they have done what they were kept for, and are large
 
 
 def _moved(later: Placed, rows: np.ndarray, x: np.ndarray, seed: int) -> Placed:
@@ -134,9 +135,11 @@ def placed(run: Run, what: str, number: int | None = None, choice: MapChoice | N
 
 def rounds_of(run: Run) -> list[int]:
     """The rounds that have maps, the last one included; empty where there is nothing to compare."""
-    arrays = run.load_arrays("round_maps") or {}
-    numbers = run.snapshots()
-    return [n for n in numbers if f"keypoints_{n}" in arrays or n == numbers[-1]] if arrays else []
+    arrays = run.load_arrays("round_maps")
+    if arrays is None:
+        return []
+    found = {name.removeprefix("keypoints_") for name in arrays if name.startswith("keypoints_")}
+    return [*sorted(int(name) for name in found if name.isdecimal()), int(arrays["last"][0])]
 
 
 def draw_map(run: Run, what: str, choice: MapChoice, seed: int = 0) -> Placed:

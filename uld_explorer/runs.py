@@ -17,9 +17,10 @@ import json
 import re
 import secrets
 import shutil
+import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -63,20 +64,9 @@ class Run:
         with (self.folder / "events.jsonl").open("a", encoding="utf-8") as file:
             file.write(event.to_json() + "\n")
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> list[Event]:
         """All events so far; a half-written last line is left for later, what a killed writer left is passed over."""
-        try:
-            text = (self.folder / "events.jsonl").read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return
-        for line in text.splitlines(keepends=True):
-            if not line.endswith("\n"):
-                return
-            try:
-                event = Event.from_json(line)
-            except (ValueError, TypeError):
-                continue
-            yield event
+        return _log(str(self.folder / "events.jsonl")).read()
 
     def view(self) -> RunView:
         """What the run looks like now."""
@@ -104,6 +94,11 @@ class Run:
         """Numbers of the rounds of which results/snapshot_NUMBER.safetensors is there, rising."""
         names = (file.stem.removeprefix("snapshot_") for file in self.folder.glob("results/snapshot_*.safetensors"))
         return sorted(int(name) for name in names if name.isdecimal())
+
+    def drop_snapshots(self) -> None:
+        """Remove the snapshots."""
+        for number in self.snapshots():
+            (self.folder / "results" / f"snapshot_{number}.safetensors").unlink(missing_ok=True)
 
     def save_landmarks(self, landmarks: Landmarks) -> None:
         """results/landmarks.safetensors."""
@@ -211,6 +206,38 @@ class Run:
             small = Image.fromarray(load_rgb(path))
             small.thumbnail((THUMB, THUMB), Image.Resampling.LANCZOS)
             small.save(self.thumb(index), quality=85)
+
+
+class _Log:
+    """A growing file of events, of which only what is new is read again."""
+
+    def __init__(self, path: str) -> None:
+        self.path, self.lock = Path(path), threading.Lock()
+        self.file, self.offset, self.events = 0, 0, list[Event]()
+
+    def read(self) -> list[Event]:
+        """All events so far."""
+        with self.lock:
+            try:
+                state = self.path.stat()
+            except FileNotFoundError:
+                return []
+            if state.st_ino != self.file or state.st_size < self.offset:  # another file of the same name
+                self.file, self.offset, self.events = state.st_ino, 0, []
+            with self.path.open("rb") as file:
+                file.seek(self.offset)
+                new = file.read()
+            whole = new[: new.rfind(b"\n") + 1]
+            self.offset += len(whole)
+            for line in whole.decode("utf-8", "replace").splitlines():
+                try:
+                    self.events.append(Event.from_json(line))
+                except (ValueError, TypeError):
+                    continue
+            return list(self.events)
+
+
+_log = lru_cache(maxsize=32)(_Log)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -129,6 +129,7 @@ class Landmarks:
     guessed  (N, K) bool, which of the present ones were not seen but placed where they must be; None: no method
              that does so found them
     names    K names that a person gave; empty: nobody gave any
+    keys     K numbers, from 0, that they were found under and are called by; empty: 0...K-1
     """
 
     xy: np.ndarray
@@ -136,6 +137,7 @@ class Landmarks:
     score: np.ndarray
     guessed: np.ndarray | None = None
     names: tuple[str, ...] = ()
+    keys: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.xy)
@@ -146,19 +148,25 @@ class Landmarks:
         return self.present if self.guessed is None else self.present & ~self.guessed
 
     @property
+    def numbers(self) -> tuple[int, ...]:
+        """K numbers, from 0, that they are called by."""
+        return self.keys or tuple(range(self.present.shape[1]))
+
+    @property
     def titles(self) -> tuple[str, ...]:
         """K names, landmark_1 ... where nobody gave any."""
         return self.names or tuple(f"landmark_{k + 1}" for k in range(self.present.shape[1]))
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Arrays by field name, for a file; `Landmarks(**arrays)` is the inverse, without the names."""
+        """Arrays by field name, for a file; names and keys are none."""
         arrays = {"xy": self.xy, "present": self.present, "score": self.score}
         return arrays if self.guessed is None else arrays | {"guessed": self.guessed}
 
     def take(self, index: np.ndarray) -> Landmarks:
         """The landmarks of the pictures in `index` (integer or boolean)."""
         guessed = None if self.guessed is None else self.guessed[index]
-        return Landmarks(self.xy[index], self.present[index], self.score[index], guessed, self.names)
+        arrays = (self.xy[index], self.present[index], self.score[index], guessed)
+        return Landmarks(*arrays, self.names, self.keys)
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,17 @@ import gradio as gr
 import pytest
 
 from tests.ui.conftest import is_harmless, make_images, text_of
+from uld_explorer import editing
 from uld_explorer.data.sources import parse_demo
+from uld_explorer.events import drain
 from uld_explorer.jobs import Jobs
 from uld_explorer.landmarks.zero_shot import ZeroShotSettings
 from uld_explorer.paths import ASSETS
 from uld_explorer.runs import Run, create_run
 from uld_explorer.types import UserError
-from uld_explorer.ui import handlers, sessions, trial
-from uld_explorer.ui.handlers import Opened
+from uld_explorer.ui import handlers, sessions, sources, trial
+from uld_explorer.ui.opened import Opened
+from uld_explorer.ui.tabs import try_it
 
 ME = "0123456789abcdef" * 2
 FIELDS = dataclasses.fields(ZeroShotSettings)
@@ -50,35 +53,35 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> NoJobs:
 @pytest.mark.parametrize("files", [None, [], ["points.json"], ["a.csv", "b.CSV"]])
 def test_without_pictures_there_is_nothing_to_open(files: list[str] | None) -> None:
     with pytest.raises(UserError, match="Upload pictures first"):
-        handlers.source_of("mine", files)
+        sources.source_of("mine", files)
 
 
 def test_two_annotation_files_are_one_too_many() -> None:
     with pytest.raises(UserError, match="one annotation file at most"):
-        handlers.source_of("mine", ["a.png", "points.csv", "points.JSON"])
+        sources.source_of("mine", ["a.png", "points.csv", "points.JSON"])
 
 
 def test_the_annotation_file_is_told_from_the_pictures() -> None:
-    assert handlers.source_of("mine", ["a.png", "points.JSON", "b.zip"]) == (["a.png", "b.zip"], "points.JSON")
-    assert handlers.source_of("mine", ["a.png"]) == (["a.png"], None)
+    assert sources.source_of("mine", ["a.png", "points.JSON", "b.zip"]) == (["a.png", "b.zip"], "points.JSON")
+    assert sources.source_of("mine", ["a.png"]) == (["a.png"], None)
 
 
-@pytest.mark.parametrize("kind", handlers.DEMO_SOURCES)
+@pytest.mark.parametrize("kind", sources.DEMO_SOURCES)
 def test_a_demo_needs_no_upload_and_leaves_one_out(kind: str) -> None:
-    source, notes = handlers.source_of(kind, ["a.png", "points.csv"])
+    source, notes = sources.source_of(kind, ["a.png", "points.csv"])
     assert isinstance(source, str) and parse_demo(source)[0] == kind and notes is None
 
 
 def test_the_notes_tell_the_truth_about_the_demos() -> None:
-    assert handlers.DEMO_NOTES["faces"].startswith(f"{len(list((ASSETS / 'faces').glob('*.jpg')))} ")
-    assert handlers.DEMO_NOTES["heads"].startswith(f"{parse_demo(handlers.DEMO_SOURCES['heads'])[1]} ")
+    assert sources.DEMO_NOTES["faces"].startswith(f"{len(list((ASSETS / 'faces').glob('*.jpg')))} ")
+    assert sources.DEMO_NOTES["heads"].startswith(f"{parse_demo(sources.DEMO_SOURCES['heads'])[1]} ")
 
 
 def test_checking_says_what_is_ready_and_what_was_skipped(data_dir: Path, tmp_path: Path) -> None:
     files = [str(path) for path in make_images(tmp_path / "pictures").paths]
     broken = tmp_path / "<b onclick=x>.jpg"
     broken.write_bytes(b"\xff\xd8\xff\xe0 this is not a picture")
-    *before, last = handlers.check_pictures("mine", [*files, str(broken)])
+    *before, last = sources.check_pictures("mine", [*files, str(broken)])
     assert all("uld-progress" in html for html in before)
     assert "4 pictures ready" in text_of(last) and "<b onclick=x>.jpg" in text_of(last)
     assert is_harmless(last)
@@ -87,23 +90,23 @@ def test_checking_says_what_is_ready_and_what_was_skipped(data_dir: Path, tmp_pa
 def test_checking_ends_in_a_sentence_where_nothing_is_usable(data_dir: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"\xff\xd8\xff\xe0 this is not a picture")
-    last = list(handlers.check_pictures("mine", [str(broken)]))[-1]
+    last = list(sources.check_pictures("mine", [str(broken)]))[-1]
     assert "uld-failed" in last and "broken.jpg" in text_of(last)
 
 
-@pytest.mark.parametrize("kind", ["mine", *handlers.DEMO_SOURCES])
+@pytest.mark.parametrize("kind", ["mine", *sources.DEMO_SOURCES])
 def test_before_an_upload_there_are_words(kind: str) -> None:
-    (html,) = handlers.check_pictures(kind, None)
-    assert text_of(html) == handlers.DEMO_NOTES.get(kind, handlers.UPLOAD_NOTE)
+    (html,) = sources.check_pictures(kind, None)
+    assert text_of(html) == sources.DEMO_NOTES.get(kind, sources.UPLOAD_NOTE)
 
 
 def test_a_space_takes_a_limited_number_of_pictures(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SPACE_ID", "someone/uld-explorer")
-    monkeypatch.setattr(handlers, "SPACE_LIMIT", 2)
+    monkeypatch.setattr(sources, "SPACE_LIMIT", 2)
     files = [str(path) for path in make_images(tmp_path / "pictures").paths]
-    assert "2 pictures ready" in text_of(list(handlers.check_pictures("mine", files))[-1])
+    assert "2 pictures ready" in text_of(list(sources.check_pictures("mine", files))[-1])
 
 
 # ---------------------------------------------------------------- visitors
@@ -159,7 +162,7 @@ def test_a_discovery_begins_in_the_visitors_folder(data_dir: Path, jobs: NoJobs)
 def test_a_discovery_before_the_browser_knows_its_token_is_not_lost(data_dir: Path, jobs: NoJobs) -> None:
     """The token that is made on the way goes back to the browser with the run."""
     kept, opened = handlers.start("faces", None, None, "duldpp", NAMES, VALUES)
-    assert handlers.current(kept, opened) == jobs.begun[0]
+    assert handlers.current(kept, opened) == jobs.begun[0] and opened.tab == "train"
 
 
 @pytest.mark.parametrize(
@@ -191,8 +194,8 @@ def test_several_files_are_not_called_by_the_first(data_dir: Path, tmp_path: Pat
     from uld_explorer.events import drain
 
     files = [str(path) for path in make_images(tmp_path / "pictures").paths]
-    assert drain(handlers._iter_pictures("mine", files)).label == "my pictures"
-    assert drain(handlers._iter_pictures("mine", files[:1])).label == "0.jpg"
+    assert drain(sources.iter_uploaded("mine", files)).label == "my pictures"
+    assert drain(sources.iter_uploaded("mine", files[:1])).label == "0.jpg"
 
 
 def test_cancelling_what_is_not_running_is_no_error(data_dir: Path, jobs: NoJobs) -> None:
@@ -204,17 +207,127 @@ def test_cancelling_what_is_not_running_is_no_error(data_dir: Path, jobs: NoJobs
 
 
 def test_trying_without_a_picture_asks_for_one() -> None:
-    (html,) = handlers.try_picture(None, "whole", None, Opened())
-    assert "Choose or drop a picture first" in text_of(html)
+    (html,) = try_it.answer(None, None, "whole", None, Opened())
+    assert "Choose or drop pictures first" in text_of(html)
 
 
 def test_trying_a_run_that_has_learned_nothing_says_so(data_dir: Path, tmp_path: Path) -> None:
     run, picture = create_run(sessions.visitor_dir(ME)), make_images(tmp_path).paths[0]
-    *_, last = handlers.try_picture(str(picture), "whole", {"token": ME}, Opened(run=run.id))
+    *_, last = try_it.answer([str(picture)], None, "whole", {"token": ME}, Opened(run=run.id))
     assert "uld-failed" in last and "no finished model" in text_of(last)
 
 
 def test_a_region_that_is_not_offered_is_refused(tmp_path: Path) -> None:
     """Such as a file of the server."""
     with pytest.raises(UserError, match="whole picture or the foreground"):
-        trial.find_on_picture(sessions.DEMO, str(tmp_path / "a.png"), "/etc/passwd")
+        trial.find_on_pictures(sessions.DEMO, [str(tmp_path / "a.png")], "/etc/passwd")
+
+
+# ---------------------------------------------------------------- going on, renaming, removing
+
+
+def event(**data: Any) -> gr.EventData:
+    return gr.EventData(None, data)
+
+
+def begun(jobs: NoJobs) -> Run:
+    handlers.start("heads", None, {"token": ME}, "duldpp", NAMES, VALUES)
+    return jobs.begun[-1]
+
+
+def test_a_run_that_stopped_goes_on_and_a_finished_one_does_not(data_dir: Path, jobs: NoJobs) -> None:
+    run = begun(jobs)
+    assert handlers.can_resume(run)
+    handlers.resume({"token": ME}, Opened(run=run.id))
+    assert jobs.begun == [run, run]
+    run.update_info(finished=1.0)
+    assert not handlers.can_resume(run) and not handlers.can_resume(sessions.DEMO)
+    with pytest.raises(gr.Error, match="cannot be gone on with"):
+        handlers.resume({"token": ME}, Opened())
+
+
+def test_what_was_uploaded_stays_with_the_run_under_names_of_our_own(data_dir: Path, tmp_path: Path) -> None:
+    files = [str(path) for path in make_images(tmp_path / "pictures").paths]
+    notes = tmp_path / "points.csv"
+    notes.write_text("image,point,x,y\n0.jpg,a,1,2\n0.jpg,b,9,9\n")
+    run = create_run(sessions.visitor_dir(ME))
+    sources.keep_source(run, "mine", [*files, str(notes)])
+    for file in files:
+        Path(file).unlink()  # the server tidies up uploads
+    images = drain(sources.iter_kept(run))
+    assert images.names == ("0.jpg", "1.jpg", "2.jpg", "3.jpg") and images.annotations is not None
+    assert {path.parent for path in images.paths} == {run.folder / "source"}
+    (run.folder / "source.json").write_text("{}")
+    with pytest.raises(UserError, match="not here any more"):
+        drain(sources.iter_kept(run))
+
+
+def test_runs_are_opened_renamed_and_removed(data_dir: Path, jobs: NoJobs) -> None:
+    run, memory = begun(jobs), {"token": ME}
+    kept, opened = handlers.act_on_run(memory, Opened(), event(what="open", run=run.id))
+    assert kept["run"] == run.id == opened.run
+    handlers.act_on_run(memory, opened, event(what="rename", run=run.id, name="  my \n cats "))
+    assert run.info()["title"] == "my cats"
+    for name in ("", " ", "x" * 61, None):
+        if name is None:
+            continue
+        with pytest.raises(gr.Error, match="name of 1 to 60"):
+            handlers.act_on_run(memory, opened, event(what="rename", run=run.id, name=name))
+    kept, opened = handlers.act_on_run(memory, opened, event(what="remove", run=run.id))
+    assert not run.folder.exists() and opened.run == "demo"
+
+
+@pytest.mark.parametrize("asked", [{"what": "remove", "run": "demo"}, {"what": "explode", "run": "demo"}, {}])
+def test_the_example_cannot_be_removed(data_dir: Path, asked: dict[str, Any]) -> None:
+    before = sessions.DEMO.info()
+    handlers.act_on_run({"token": ME}, Opened(), event(**asked))
+    assert sessions.DEMO.info() == before
+
+
+def test_another_visitors_run_cannot_be_touched(data_dir: Path, jobs: NoJobs) -> None:
+    run = begun(jobs)
+    for what in ("open", "remove", "rename", "resume"):
+        with pytest.raises(gr.Error, match="no such run"):
+            handlers.act_on_run({"token": "f" * 32}, Opened(), event(what=what, run=run.id, name="mine"))
+    assert run.folder.exists() and run.info()["title"] == "Demo heads"
+
+
+# ---------------------------------------------------------------- edits
+
+
+def test_editing_the_example_makes_a_copy_of_ones_own(data_dir: Path) -> None:
+    before = sessions.DEMO.edits()
+    kept, opened = handlers.edit({"token": ME}, Opened(tab="passports"), event(edit="rename", key=1, name="left eye"))
+    mine = handlers.current(kept, opened)
+    assert mine.id != "demo" and opened.tab == "passports" and sessions.DEMO.edits() == before
+    now = editing.edited(mine)
+    assert now is not None and now.found.landmarks.titles[1] == "left eye"
+    assert not handlers.can_resume(mine), "a copy of a finished run is finished"
+    handlers.edit(kept, opened, event(edit="merge", key=0, other=2, pose=-1))
+    assert len(editing.edited(mine).keys) == 9  # type: ignore[union-attr]
+    handlers.undo(kept, opened)
+    assert len(editing.edited(mine).keys) == 10  # type: ignore[union-attr]
+    handlers.redo(kept, opened)
+    assert len(editing.edited(mine).keys) == 9  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"edit": "explode", "key": 0},
+        {"edit": "merge", "key": 0},
+        {"edit": "merge", "key": 0, "other": 0},
+        {"edit": "rename", "key": 0, "name": 7},
+        {"edit": "hide", "key": "../x"},
+        {"edit": ["hide"], "key": 0},
+    ],
+    ids=repr,
+)
+def test_an_edit_that_cannot_be_is_told(data_dir: Path, sent: dict[str, Any]) -> None:
+    with pytest.raises(gr.Error):
+        handlers.edit({"token": ME}, Opened(), event(**sent))
+
+
+def test_a_click_on_a_patch_opens_its_picture(data_dir: Path) -> None:
+    assert handlers.edit({"token": ME}, Opened(), event(picture=3))[1].picture == 3
+    assert handlers.edit({"token": ME}, Opened(), event(picture="x"))[1].picture is None

@@ -29,9 +29,10 @@ def _figure(title: str, x: str, y: str) -> Figure:
         title={"text": title, "font": {"size": 14}, "x": 0, "xref": "paper"},
         xaxis_title=x,
         yaxis_title=y,
-        margin={"l": 54, "r": 14, "t": 40, "b": 44},
-        legend={"orientation": "h", "y": -0.28, "x": 0},
+        margin={"l": 54, "r": 14, "t": 40, "b": 100},
+        legend={"orientation": "h", "yanchor": "top", "y": -0.3, "x": 0},
         template="none",
+        height=320,
         font={"size": 12},
     )
     return figure

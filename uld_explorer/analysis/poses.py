@@ -47,7 +47,7 @@ def pose_profiles(found: Found, regions: Regions, yaw: np.ndarray | None = None)
 def region_places(xy: np.ndarray, regions: Regions) -> np.ndarray:
     """(N, K, 2) points in pixels as shares of each region's width and height, turned upright with it."""
     centre = regions.boxes[:, :2] + regions.boxes[:, 2:] / 2
-    cos, sin = np.cos(regions.angles), np.sin(regions.angles)
+    cos, sin = np.cos(np.radians(regions.angles)), np.sin(np.radians(regions.angles))
     turn = np.stack([np.stack([cos, sin], -1), np.stack([-sin, cos], -1)], -2)  # the region's angle, taken back
     own = np.einsum("nij,nkj->nki", turn, xy - centre[:, None])
     return np.asarray(own / regions.boxes[:, None, 2:] + 0.5)

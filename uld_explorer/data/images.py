@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import IO
 
 import numpy as np
@@ -104,7 +105,7 @@ def iter_open_images(
     needed: int = 1,
     label: str = "pictures",
     limits: ArchiveLimits = DEFAULT_LIMITS,
-    root: Path | None = None,
+    called: Mapping[Path, str] = MappingProxyType({}),
 ) -> Stage[ImageSet]:
     """Open every usable picture of the sources: folders (with subfolders), picture files, ZIP and TAR archives.
 
@@ -114,14 +115,14 @@ def iter_open_images(
 
     cache_dir  where archives are unpacked
     limits     what an archive may contain
-    root       where files among the sources get their names from: paths below it; without one, only the last part
+    called     what files among the sources are called; without that, by the last part of their path
 
     Raises UserError if a source does not exist, an archive is unsafe, or fewer than `needed` pictures are usable.
     """
     candidates: list[_Candidate] = []
     skipped: list[Skipped] = []
     for source in sources:
-        candidates += yield from _candidates(Path(source), cache_dir, limits, skipped, root)
+        candidates += yield from _candidates(Path(source), cache_dir, limits, skipped, called)
     candidates = _distinct_names(sorted(candidates, key=lambda candidate: candidate.name))
     kept = _Kept()
     for step, candidate in enumerate(candidates):
@@ -155,9 +156,10 @@ class _Candidate:
 
 
 def _candidates(
-    source: Path, cache_dir: Path, limits: ArchiveLimits, skipped: list[Skipped], root: Path | None
+    source: Path, cache_dir: Path, limits: ArchiveLimits, skipped: list[Skipped], called: Mapping[Path, str]
 ) -> Stage[list[_Candidate]]:
     found: list[_Candidate] = []
+    title = called.get(source, source.name)
     if source.is_dir():
         for path in _walk(source):
             if len(found) % 500 == 0:
@@ -168,10 +170,9 @@ def _candidates(
     elif is_archive(source):
         files, left_out = yield from iter_extract(source, cache_dir, limits)
         skipped += left_out
-        found = [_Candidate(path, name, source.name) for path, name in files]
+        found = [_Candidate(path, name, title) for path, name in files]
     else:
-        name = source.name if root is None else source.relative_to(root).as_posix()
-        found = [_Candidate(source, name, source.parent.name, given=True)]
+        found = [_Candidate(source, title, source.parent.name, given=True)]
     return found
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from uld_explorer import paths
 from uld_explorer.data.annotation_table import AnnotationTable
@@ -26,8 +27,11 @@ def iter_open(
     annotations: str | Path | None = None,
     limit: int | None = None,
     needed: int = 1,
+    called: Mapping[Path, str] = MappingProxyType({}),
 ) -> Stage[ImageSet]:
     """Open pictures and their annotations: those given, else those in the one folder or the one archive.
+
+    called: what files and archives are called, where that is not their own name.
 
     Raises:
         UserError: nothing there, fewer than `needed` usable pictures, or unreadable annotations.
@@ -38,8 +42,9 @@ def iter_open(
     else:
         listed = [source] if isinstance(source, str | Path) else list(source)
         files = [Path(item).expanduser() for item in listed]
+        label = called.get(files[0], files[0].name) if files else "pictures"
         images = yield from iter_open_images(
-            files, paths.cache_dir("uploads"), limit=limit, needed=needed, label=files[0].name if files else "pictures"
+            files, paths.cache_dir("uploads"), limit=limit, needed=needed, label=label, called=called
         )
         table = None if annotations else (yield from _iter_own_annotations(files))
     if annotations:

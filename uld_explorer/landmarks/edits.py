@@ -63,7 +63,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Column:
-    """One landmark in N pictures: xy (N, 2), present, guessed (N,) bool, score (N,), at (N,) its keypoint's row or -1."""
+    """One landmark in N pictures: xy (N, 2), present, guessed (N,) bool, score (N,), at (N,) keypoint rows or -1."""
 
     xy: np.ndarray
     present: np.ndarray
@@ -94,11 +94,13 @@ class Edited:
     found  what is exported and predicted: neither hidden nor merged landmarks, with their names
     keys   key of each of its landmarks
     hidden  keys and names of those that are hidden
+    labels  (P,) for each keypoint before the edits the number of its landmark among `keys`; -1 where it has none now
     """
 
     found: Found
     keys: tuple[int, ...]
     hidden: dict[int, str]
+    labels: np.ndarray
 
 
 def apply_edits(found: Found, edits: Sequence[Edit]) -> Edited:
@@ -128,8 +130,11 @@ def apply_edits(found: Found, edits: Sequence[Edit]) -> Edited:
                 del columns[edit.other]
                 hidden.pop(edit.other, None)
     keys = tuple(key for key in columns if key not in hidden)
-    shown = _found([columns[key] for key in keys], tuple(names[key] for key in keys), found)
-    return Edited(shown, keys, {key: names[key] for key in hidden})
+    shown = _found([columns[key] for key in keys], tuple(names[key] for key in keys), keys, found)
+    labels = np.full(len(found.keypoints.label), -1)
+    for number, key in enumerate(keys):
+        labels[columns[key].at[columns[key].at >= 0]] = number
+    return Edited(shown, keys, {key: names[key] for key in hidden}, labels)
 
 
 def _pair(columns: dict[int, Column], edit: Edit, found: Found) -> dict[int, Column]:
@@ -167,7 +172,7 @@ def _columns(found: Found) -> dict[int, Column]:
     }
 
 
-def _found(columns: list[Column], names: tuple[str, ...], before: Found) -> Found:
+def _found(columns: list[Column], names: tuple[str, ...], keys: tuple[int, ...], before: Found) -> Found:
     """Columns as a finding again; keypoints follow their landmarks."""
     count = len(before.landmarks)
     if columns:
@@ -179,7 +184,7 @@ def _found(columns: list[Column], names: tuple[str, ...], before: Found) -> Foun
         xy, at = np.zeros((count, 0, 2)), np.zeros((count, 0), int)
         present, score, guessed = (np.zeros((count, 0), kind) for kind in (bool, np.float32, bool))
     known = None if before.landmarks.guessed is None else guessed
-    landmarks = Landmarks(xy, present, score.astype(np.float32), known, names)
+    landmarks = Landmarks(xy, present, score.astype(np.float32), known, names, keys)
     image, label = np.nonzero(at >= 0)
     rows, points = at[image, label], before.keypoints
     kept = Keypoints(points.xy[rows], points.descriptor[rows], label, image)

@@ -39,7 +39,8 @@ def _files(run: Run) -> list[Path]:
 def _extra(run: Run) -> list[Path]:
     """What the ZIP holds besides the exports: the model, the figures and the settings, as far as they are there."""
     results, model = run.folder / "results", run.folder / "model"
-    wanted = [model / "model.json", model / "model.safetensors", results / "report.json", run.folder / "settings.json"]
+    wanted = [model / "model.json", model / "model.safetensors", results / "report.json"]
+    wanted += [run.folder / "settings.json", run.folder / "edits.json"]
     return [file for file in wanted if file.exists()]
 
 

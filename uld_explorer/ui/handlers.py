@@ -1,45 +1,31 @@
-"""What happens when somebody does something on the page. Named functions from values to values; no layout here."""
+"""What happens when somebody starts, stops, goes on with, edits or removes a run. From values to values; no layout."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 
-from uld_explorer import workflow
-from uld_explorer.data.sources import iter_open
+from uld_explorer import editing, workflow
+from uld_explorer.estimate import iter_estimate
 from uld_explorer.events import RunView, Stage, fold
 from uld_explorer.jobs import Jobs
+from uld_explorer.landmarks.edits import Edit
+from uld_explorer.landmarks.methods import get_method
 from uld_explorer.runs import Run, create_run, delete_run
-from uld_explorer.settings import RunSettings
-from uld_explorer.types import ImageSet, UserError
-from uld_explorer.ui import render, sessions, status, trial
+from uld_explorer.types import UserError
+from uld_explorer.ui import sessions, status, training_view
 from uld_explorer.ui.controls import on_space, settings_from
-
-Kept = dict[str, Any]
-"""What a visitor's browser keeps: their token, and the id of the run they looked at last."""
+from uld_explorer.ui.opened import Kept, Opened, whole
+from uld_explorer.ui.sources import TITLES, iter_kept, iter_uploaded, keep_source
 
 JOBS = Jobs()
-DEMO_SOURCES = {"faces": "demo:faces", "heads": "demo:heads:200:0"}
-TITLES = {"faces": "Demo faces", "heads": "Demo heads"}
-SPACE_LIMIT = 500
-"""Pictures a visitor may use where many share one machine."""
 SPACE_DAYS = 3
-"""Days after their last run that a visitor's runs are kept there."""
-ANNOTATION_SUFFIXES = (".json", ".csv")
-
-
-@dataclass(frozen=True)
-class Opened:
-    """What the page remembers of a visitor between two events; lives in the browser's memory of this tab."""
-
-    run: str = "demo"
-    focus: int | None = None
-    page: int = 0
-    picture: int | None = None
-    pose: int | None = None
+"""Days after their last run that a visitor's runs are kept on a machine that strangers share."""
+LONGEST_TITLE = 60
 
 
 def in_words(error: UserError) -> gr.Error:
@@ -47,9 +33,16 @@ def in_words(error: UserError) -> gr.Error:
     return gr.Error(str(error), title="That did not work", duration=12, print_exception=False)
 
 
-def welcome(memory: Kept | None) -> tuple[Kept, Opened]:
-    """A visitor arrives or comes back: their token, and the run they looked at last."""
-    return open_run(memory, memory.get("run") if isinstance(memory, dict) else None)
+# ---------------------------------------------------------------- which run is on the page
+
+
+def welcome(memory: Kept | None, request: gr.Request | None = None) -> tuple[Kept, Opened]:
+    """A visitor arrives or comes back: their token, and what the address asks for, or the run they looked at last."""
+    query = dict(request.query_params) if request is not None else {}
+    asked = Opened.from_query(query)
+    last = memory.get("run") if isinstance(memory, dict) else None
+    kept, opened = open_run(memory, asked.run if "run" in query else last)
+    return kept, replace(asked, run=opened.run) if opened.run == asked.run else opened
 
 
 def open_run(memory: Kept | None, run_id: str | None) -> tuple[Kept, Opened]:
@@ -60,103 +53,6 @@ def open_run(memory: Kept | None, run_id: str | None) -> tuple[Kept, Opened]:
     except UserError:
         run = sessions.DEMO
     return {"token": token, "run": run.id}, Opened(run=run.id)
-
-
-# ---------------------------------------------------------------- pictures
-
-
-def source_of(kind: str, files: list[str] | None) -> tuple[str | list[str], str | None]:
-    """What to open, and the annotation file among the uploads.
-
-    Raises:
-        UserError: nothing was uploaded, or more than one annotation file.
-    """
-    if kind in DEMO_SOURCES:
-        return DEMO_SOURCES[kind], None
-    notes = [name for name in files or [] if name.lower().endswith(ANNOTATION_SUFFIXES)]
-    pictures = [name for name in files or [] if name not in notes]
-    if not pictures:
-        raise UserError("Upload pictures first: several files, or one ZIP.")
-    if len(notes) > 1:
-        raise UserError("Upload one annotation file at most.")
-    return pictures, notes[0] if notes else None
-
-
-def _iter_pictures(kind: str, files: list[str] | None) -> Stage[ImageSet]:
-    source, notes = source_of(kind, files)
-    limit = SPACE_LIMIT if on_space() else None
-    images = yield from iter_open(source, annotations=notes, limit=limit)
-    # Several files are otherwise called by the name of the first.
-    return replace(images, label="my pictures") if isinstance(source, list) and len(source) > 1 else images
-
-
-def check_pictures(kind: str, files: list[str] | None) -> Iterator[str]:
-    """Open what was chosen and say what was accepted and what was not; progress while it takes."""
-    if kind not in DEMO_SOURCES and not files:
-        yield NOTE.format(UPLOAD_NOTE)
-        return
-    if kind in DEMO_SOURCES:
-        yield NOTE.format(DEMO_NOTES[kind])
-        return
-    view = RunView()
-    try:
-        stage = _iter_pictures(kind, files)
-        while True:
-            before, view = view, fold([next(stage)], view)
-            if view.step % 25 == 0 or view.stage != before.stage:
-                yield status.progress(view)
-    except StopIteration as stop:
-        yield status.accepted(stop.value)
-    except UserError as error:
-        yield status.progress(RunView(state="failed", message=str(error)))
-
-
-NOTE = '<div class="uld-note">{}</div>'
-UPLOAD_NOTE = "Drop pictures of one kind of thing, or a ZIP of them. A COCO or CSV file with points is optional."
-DEMO_NOTES = {
-    "faces": "200 photographs of people who do not exist. No annotations.",
-    "heads": "200 rendered heads, every turn from profile to profile, with exact points to measure against.",
-}
-
-
-# ---------------------------------------------------------------- runs
-
-
-def start(
-    kind: str, files: list[str] | None, memory: Kept | None, method: str, names: list[str], values: list[Any]
-) -> tuple[Kept, Opened]:
-    """Begin a discovery in the background and open its run."""
-    token = sessions.token_of(memory)
-    if on_space():
-        sessions.forget_visitors(SPACE_DAYS * 86_400)
-    try:
-        settings = settings_from(method, names, values)
-        source_of(kind, files)
-        run = create_run(sessions.visitor_dir(token), title=TITLES.get(kind, "My pictures"))
-        _start_job(run, kind, files, method, settings)
-    except UserError as error:
-        raise in_words(error) from error
-    return {"token": token, "run": run.id}, Opened(run=run.id)
-
-
-def _start_job(run: Run, kind: str, files: list[str] | None, method: str, settings: RunSettings) -> None:
-    try:
-        JOBS.start(run, lambda: _iter_run(kind, files, method, settings, run))
-    except UserError:
-        delete_run(run)  # refused: it would stand in the list of runs for ever, waiting
-        raise
-
-
-def _iter_run(kind: str, files: list[str] | None, method: str, settings: RunSettings, run: Run) -> Stage[None]:
-    images = yield from _iter_pictures(kind, files)
-    yield from workflow.iter_discover(images, method, settings, run)
-
-
-def cancel(memory: Kept | None, opened: Opened) -> None:
-    """Stop the opened run at its next step."""
-    run = current(memory, opened)
-    if not JOBS.cancel(run):
-        gr.Info("This run is not running any more.")
 
 
 def current(memory: Kept | None, opened: Opened) -> Run:
@@ -172,16 +68,171 @@ def is_running(run: Run) -> bool:
     return JOBS.running(run)
 
 
-# ---------------------------------------------------------------- try one picture
+# ---------------------------------------------------------------- starting, stopping, going on
 
 
-def try_picture(path: str | None, roi: str, memory: Kept | None, opened: Opened) -> Iterator[str]:
-    """Find the opened run's landmarks on one new picture."""
-    if not path:
-        yield render.EMPTY.format("Choose or drop a picture first.")
-        return
-    yield render.EMPTY.format("Looking for landmarks …")
+def start(
+    kind: str, files: list[str] | None, memory: Kept | None, method: str, names: list[str], values: list[Any]
+) -> tuple[Kept, Opened]:
+    """Begin a discovery in the background and open its run."""
+    token = sessions.token_of(memory)
+    if on_space():
+        sessions.forget_visitors(SPACE_DAYS * 86_400)
     try:
-        yield trial.find_on_picture(current(memory, opened), path, roi)
+        settings = settings_from(method, names, values)
+        run = create_run(sessions.visitor_dir(token), title=TITLES.get(kind, "My pictures"))
+        try:
+            keep_source(run, kind, files)
+            run.update_info(method=method, asked=settings.to_json())
+            JOBS.start(run, lambda: _iter_run(run))
+        except UserError:
+            delete_run(run)  # refused: it would stand in the list of runs for ever, waiting
+            raise
+    except UserError as error:
+        raise in_words(error) from error
+    trained = method != "zeroshot"
+    return {"token": token, "run": run.id}, Opened(run=run.id, tab="train" if trained else "landmarks")
+
+
+def _iter_run(run: Run) -> Stage[None]:
+    """What a run does, from what its folder says it was asked for; a training goes on at its last checkpoint."""
+    info = run.info()
+    settings = get_method(info["method"]).settings.from_json(info["asked"])
+    images = yield from iter_kept(run)
+    yield from workflow.iter_discover(images, info["method"], settings, run)
+
+
+def cancel(memory: Kept | None, opened: Opened) -> None:
+    """Stop the opened run at its next step."""
+    if not JOBS.cancel(current(memory, opened)):
+        gr.Info("This run is not running any more.")
+
+
+def pause(memory: Kept | None, opened: Opened) -> None:
+    """Stop the opened run at its next step, to go on with it later."""
+    if not JOBS.pause(current(memory, opened)):
+        gr.Info("This run is not running any more.")
+
+
+def resume(memory: Kept | None, opened: Opened) -> Opened:
+    """Go on with a run that was paused, cancelled or interrupted."""
+    run = current(memory, opened)
+    try:
+        if run.id == sessions.DEMO.id or "asked" not in run.info():
+            raise UserError("This run cannot be gone on with: start a new one.")
+        JOBS.start(run, lambda: _iter_run(run))
+    except UserError as error:
+        raise in_words(error) from error
+    return opened
+
+
+def can_resume(run: Run) -> bool:
+    """Whether the run stopped before its end, here or when its server did."""
+    return not is_running(run) and "asked" in run.info() and "finished" not in run.info()
+
+
+def estimate(kind: str, files: list[str] | None, method: str, names: list[str], values: list[Any]) -> Iterator[str]:
+    """Say what the chosen run would cost, from a probe."""
+    view = RunView()
+    try:
+        settings = settings_from(method, names, values)
+        stage = _iter_estimate(kind, files, settings)
+        while True:
+            view = fold([next(stage)], view)
+            yield status.progress(view)
+    except StopIteration as stop:
+        yield stop.value
     except UserError as error:
         yield status.progress(RunView(state="failed", message=str(error)))
+
+
+def _iter_estimate(kind: str, files: list[str] | None, settings: Any) -> Stage[str]:
+    images = yield from iter_uploaded(kind, files)
+    found = yield from iter_estimate(images, settings)
+    return training_view.estimated(found, len(images))
+
+
+# ---------------------------------------------------------------- the list of runs
+
+
+def act_on_run(memory: Kept | None, opened: Opened, event: gr.EventData) -> tuple[Kept, Opened]:
+    """A click in the list of runs: open, resume, rename, remove. Anything can arrive from a browser."""
+    token, what = sessions.token_of(memory), getattr(event, "what", None)
+    kept: Kept = {"token": token, "run": opened.run}
+    try:
+        run = sessions.find_run(token, str(getattr(event, "run", "")))
+        if what == "open":
+            kept, opened = open_run(memory, run.id)
+            return kept, replace(opened, tab="train" if is_running(run) else "landmarks")
+        if what == "resume":
+            return open_run(memory, run.id)[0], resume(memory, Opened(run=run.id, tab="train"))
+        if what == "rename":
+            run.update_info(title=_title(getattr(event, "name", "")))
+        if what == "remove" and run.id != sessions.DEMO.id:
+            if is_running(run):
+                raise UserError("Stop the run before you delete it.")
+            delete_run(run)
+            kept, opened = open_run(memory, opened.run if opened.run != run.id else "demo")
+            return kept, replace(opened, tab="train")
+    except UserError as error:
+        raise in_words(error) from error
+    return kept, opened
+
+
+def _title(text: object) -> str:
+    title = " ".join("".join(letter for letter in str(text) if letter.isprintable()).split())
+    if not title or len(title) > LONGEST_TITLE:
+        raise UserError(f"Give a name of 1 to {LONGEST_TITLE} letters.")
+    return title
+
+
+# ---------------------------------------------------------------- edits
+
+
+def edit(memory: Kept | None, opened: Opened, event: gr.EventData) -> tuple[Kept, Opened]:
+    """A change of a landmark. The example belongs to everybody: the visitor gets a copy of their own to change."""
+    kind, key = getattr(event, "edit", None), whole(getattr(event, "key", None))
+    if kind is None:
+        picture = whole(getattr(event, "picture", None))
+        return _kept(memory, opened), opened if picture is None else replace(opened, picture=picture)
+    other, pose = whole(getattr(event, "other", None)), whole(getattr(event, "pose", None))
+    name = getattr(event, "name", "")
+    try:
+        change = Edit.from_json(
+            {"kind": kind, "landmark": -1 if key is None else key, "other": -1 if other is None else other}
+            | {"pose": -1 if pose is None else pose, "name": name if isinstance(name, str) else ""}
+        )
+        run = own_copy(memory, current(memory, opened))
+        editing.change(run, change)
+    except UserError as error:
+        raise in_words(error) from error
+    focus = None if kind in ("merge", "split", "hide", "show") else opened.focus
+    return _kept(memory, replace(opened, run=run.id)), replace(opened, run=run.id, focus=focus)
+
+
+def undo(memory: Kept | None, opened: Opened) -> Opened:
+    """Take the last edit back."""
+    if opened.run == sessions.DEMO.id or not editing.undo(current(memory, opened)):
+        gr.Info("There is nothing to undo.")
+    return replace(opened, focus=None)
+
+
+def redo(memory: Kept | None, opened: Opened) -> Opened:
+    """Make it again."""
+    if opened.run == sessions.DEMO.id or not editing.redo(current(memory, opened)):
+        gr.Info("There is nothing to make again.")
+    return replace(opened, focus=None)
+
+
+def own_copy(memory: Kept | None, run: Run) -> Run:
+    """The run itself, or of the example a copy in the visitor's folder."""
+    if run.id != sessions.DEMO.id:
+        return run
+    copy = create_run(sessions.visitor_dir(sessions.token_of(memory)))
+    shutil.copytree(run.folder, copy.folder, dirs_exist_ok=True)
+    copy.update_info(id=copy.id, title=f"My copy of: {run.info().get('title', 'the example')}")
+    return copy
+
+
+def _kept(memory: Kept | None, opened: Opened) -> Kept:
+    return {"token": sessions.token_of(memory), "run": opened.run}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,36 +11,40 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 
-from uld_explorer.data.archives import ARCHIVE_SUFFIXES
-from uld_explorer.data.images import SUPPORTED_SUFFIXES
 from uld_explorer.export.formats import FORMATS
-from uld_explorer.ui import handlers, render, sessions
+from uld_explorer.ui import api, gallery, handlers, sessions, sources, status
 from uld_explorer.ui.controls import METHOD_CHOICES, METHOD_INFO, build_controls, fit_controls, presets
 from uld_explorer.ui.downloads import downloads
-from uld_explorer.ui.handlers import Kept, Opened, current
-from uld_explorer.ui.scatter import EmbedScatter
-from uld_explorer.ui.theme import STATIC, STYLES, theme
+from uld_explorer.ui.handlers import current
+from uld_explorer.ui.opened import ORDERS, Kept, Opened, chosen
+from uld_explorer.ui.opened_run import open_run_data, stamp_of
+from uld_explorer.ui.tabs import explore, landmarks, numbers, passports, poses, train, try_it
+from uld_explorer.ui.tabs.parts import QUIET, Parts, Shown, Tab, clickable
+from uld_explorer.ui.theme import STYLES, theme
 
 TITLE = "ULD Explorer"
 LEAD = "Landmarks that mean the same on every picture, with nobody having annotated anything."
 KINDS = [("Demo: faces", "faces"), ("Demo: rendered heads", "heads"), ("My pictures", "mine")]
-UPLOADS = sorted({*SUPPORTED_SUFFIXES, *ARCHIVE_SUFFIXES, *handlers.ANNOTATION_SUFFIXES})
 MAX_UPLOAD = "2gb"
-ABOUT_STRIPS = (
-    "### Each landmark across pictures\n"
-    "From its most typical look to its least. A row that shows one thing is a good landmark."
-)
-ABOUT_MAP = (
-    "Every point is a landmark in one picture, placed by what the diffusion model sees there (UMAP of the "
-    "descriptors). Point at one to see its patch, click it to open its picture. Tight islands of one colour are "
-    "landmarks that mean one thing."
+TABS: tuple[Tab, ...] = (
+    landmarks.TAB,
+    explore.TAB,
+    passports.TAB,
+    poses.TAB,
+    train.TAB,
+    try_it.TAB,
+    numbers.TAB,
 )
 FOLD_SIDEBAR = """() => {
   const toggle = document.querySelector('.sidebar.open .toggle-button');
   if (window.innerWidth < 768 && toggle) toggle.click();
 }"""
 """On a phone the open sidebar would cover the landmarks, which should be the first thing seen."""
-Parts = dict[str, Any]
+KEEP_ADDRESS = "(query) => { if (query) history.replaceState(null, '', '?' + query); }"
+SHOW_LARGE = "() => document.querySelector('#large .uld-large')?.scrollIntoView({ block: 'nearest' })"
+BAR = ("chips", "pose_chips", "large", "close", "link")
+"""Parts above the tabs that depend on what is singled out."""
+RUN_BAR = ("run", "state", "timer", "cancel", "pause", "resume", "header")
 
 
 def build_page() -> gr.Blocks:
@@ -52,17 +56,17 @@ def build_page() -> gr.Blocks:
             "opened": gr.State(Opened()),
             "seen": gr.State(""),
             "timer": gr.Timer(1.0, active=False),
+            "link": gr.Textbox(visible="hidden", label="address"),
         }
         _sidebar(parts)
         gr.HTML(f'<div class="uld-header"><h1>{TITLE}</h1><p>{LEAD}</p></div>')
         _run_bar(parts)
-        with gr.Tabs():
-            _landmarks_tab(parts)
-            _map_tab(parts)
-            _numbers_tab(parts)
-            _try_tab(parts)
+        with gr.Tabs(elem_id="tabs") as parts["tabs"]:
+            for tab in TABS:
+                with gr.Tab(tab.title, id=tab.name) as parts[f"tab_{tab.name}"]:
+                    tab.build(parts)
         _wire(page, parts)
-        page.load(None, None, None, js=FOLD_SIDEBAR)
+        api.offer()
     return page
 
 
@@ -71,21 +75,21 @@ def build_page() -> gr.Blocks:
 
 def _sidebar(parts: Parts) -> None:
     with gr.Sidebar(label="New discovery", width=340):
-        parts["kind"] = gr.Radio(KINDS, value="faces", label="Pictures")
+        parts["kind"] = gr.Radio(KINDS, value="faces", label="1 · Pictures")
         parts["files"] = gr.File(
             file_count="multiple",
-            file_types=UPLOADS,
+            file_types=sorted(sources.KNOWN_SUFFIXES),
             label="Pictures, or a ZIP of them; annotations are optional",
             visible=False,
             height=150,
         )
-        parts["checked"] = gr.HTML(f'<div class="uld-note">{handlers.DEMO_NOTES["faces"]}</div>')
-        parts["method"] = gr.Radio(METHOD_CHOICES, value="zeroshot", label="Method", info=METHOD_INFO)
+        parts["checked"] = gr.HTML(sources.NOTE.format(sources.DEMO_NOTES["faces"]))
+        parts["method"] = gr.Radio(METHOD_CHOICES, value="zeroshot", label="2 · Method", info=METHOD_INFO)
         parts["preset"] = gr.Radio(presets(), value="quick", label="Training", visible=False)
         parts["controls"] = build_controls()
         parts["discover"] = gr.Button("Discover landmarks", variant="primary")
-        parts["cancel"] = gr.Button("Cancel", variant="stop", visible=False)
-        parts["state"] = gr.HTML(min_height=10)
+        parts["estimate"] = gr.Button("What will it cost?", size="sm")
+        parts["estimated"] = gr.HTML(elem_id="estimated")
 
 
 def _run_bar(parts: Parts) -> None:
@@ -94,79 +98,63 @@ def _run_bar(parts: Parts) -> None:
         titles = [*(f"{item.title.split(' ')[0]}" for item in FORMATS.values()), "ZIP"]
         parts["downloads"] = [gr.DownloadButton(f"⤓ {title}", size="md", min_width=96, scale=0) for title in titles]
     parts["header"] = gr.HTML()
-    parts["chips"] = gr.HTML(js_on_load=(STATIC / "choose.js").read_text())
-
-
-def _landmarks_tab(parts: Parts) -> None:
-    with gr.Tab("Landmarks"):
-        parts["large"] = gr.HTML(elem_id="large")
-        parts["close"] = gr.Button("Close the picture", size="sm", visible=False)
-        parts["gallery"] = gr.HTML(render.NOT_YET, js_on_load=(STATIC / "choose.js").read_text(), elem_id="gallery")
-        gr.Markdown(ABOUT_STRIPS)
-        parts["strips"] = gr.HTML(elem_id="strips")
-
-
-def _map_tab(parts: Parts) -> None:
-    with gr.Tab("Map"):
-        gr.Markdown(ABOUT_MAP)
-        parts["map"] = EmbedScatter(elem_id="map")
-        parts["map_picture"] = gr.HTML(elem_id="map-picture")
-
-
-def _numbers_tab(parts: Parts) -> None:
-    with gr.Tab("Numbers"):
-        parts["numbers"] = gr.HTML(elem_id="numbers")
-
-
-def _try_tab(parts: Parts) -> None:
-    with gr.Tab("Try it"), gr.Row():
-        with gr.Column(scale=1, min_width=260):
-            parts["try_file"] = gr.File(file_types=sorted(SUPPORTED_SUFFIXES), label="One new picture", height=150)
-            parts["try_roi"] = gr.Radio(
-                [("the whole picture", "whole"), ("the foreground", "foreground")], value="whole", label="Where to look"
-            )
-            parts["try"] = gr.Button("Find its landmarks", variant="primary")
-        with gr.Column(scale=3, min_width=300):
-            parts["try_result"] = gr.HTML(
-                render.EMPTY.format("The landmarks of the opened run, found on a picture of yours."), elem_id="tried"
-            )
+    with gr.Row(elem_classes="uld-progress-row"):
+        parts["state"] = gr.HTML(elem_id="state")
+        parts["pause"] = gr.Button("Pause", size="md", min_width=80, scale=0, visible=False)
+        parts["cancel"] = gr.Button("Cancel", variant="stop", size="md", min_width=80, scale=0, visible=False)
+        parts["resume"] = gr.Button("Resume", variant="primary", size="md", min_width=90, scale=0, visible=False)
+    parts["chips"] = clickable(elem_id="chips")
+    parts["pose_chips"] = clickable(elem_id="pose-chips")
+    parts["large"] = gr.HTML(elem_id="large")
+    parts["close"] = gr.Button("Close the picture", size="sm", visible=False)
 
 
 # ---------------------------------------------------------------- wiring
 
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-BROWSED = ("large", "close", "gallery")
-"""Parts that depend on the page of the gallery and the opened picture, and on the landmark."""
-POINTED = (*BROWSED, "chips", "strips", "map")
-"""Parts that depend on the chosen landmark. Strips and map are big: they are not sent again for a turned page."""
-
 
 def _wire(page: gr.Blocks, parts: Parts) -> None:
     memory, opened = parts["memory"], parts["opened"]
-    show = _showing(parts)
-    page.load(handlers.welcome, [memory], [memory, opened], **QUIET).then(**show)
+    show, again = _drawing(parts, _show, everything=True), _drawing(parts, _redraw)
+    page.load(handlers.welcome, [memory], [memory, opened], **QUIET).then(**show).then(**_select_tab(parts))
+    page.load(None, None, None, js=FOLD_SIDEBAR)
+    parts["link"].change(None, [parts["link"]], None, js=KEEP_ADDRESS)
     _wire_pictures(parts)
     _wire_run(parts, show)
-    parts["chips"].select(_choose, [opened], [opened], **QUIET).then(**_drawing(parts, _point, POINTED))
-    browse = _drawing(parts, _browse, BROWSED)
-    parts["gallery"].select(_choose, [opened], [opened], **QUIET).then(**browse)
-    parts["close"].click(_close, [opened], [opened], **QUIET).then(**browse)
-    parts["map"].select(_map_choose, [memory, opened], [parts["map_picture"]], **QUIET)
-    tried = [parts["try_file"], parts["try_roi"], memory, opened]
-    parts["try"].click(handlers.try_picture, tried, parts["try_result"], api_visibility="private", concurrency_limit=2)
+    for name in ("chips", "pose_chips", "gallery", "explore_gallery", "pose_cards", "dial"):
+        clicked = parts[name].select(_choose, [opened], [opened], **QUIET).then(**again)
+        clicked.then(None, None, None, js=SHOW_LARGE)
+    parts["close"].click(lambda now: replace(now, picture=None), [opened], [opened], **QUIET).then(**again)
+    for tab in TABS:
+        turned = parts[f"tab_{tab.name}"].select(_turn_to(tab.name), [opened], [opened], **QUIET)
+        turned.then(**_drawing(parts, _draw_tab))
+    _wire_maps(parts, again)
+    _wire_passports(parts, show, again)
+    tried = [parts["try_files"], parts["try_camera"], parts["try_roi"], memory, opened]
+    parts["try"].click(try_it.answer, tried, parts["try_result"], api_visibility="private", concurrency_limit=2)
+
+
+def _choose(opened: Opened, event: gr.EventData) -> Opened:
+    return chosen(opened, event)
+
+
+def _turn_to(name: str) -> Callable[[Opened], Opened]:
+    return lambda opened: replace(opened, tab=name)
+
+
+def _select_tab(parts: Parts) -> dict[str, Any]:
+    """Arguments of an event that turns to the tab that is opened."""
+
+    def select(opened: Opened) -> Any:
+        return gr.Tabs(selected=opened.tab)
+
+    return {"fn": select, "inputs": [parts["opened"]], "outputs": [parts["tabs"]], **QUIET}
 
 
 def _wire_pictures(parts: Parts) -> None:
     kind, files, checked = parts["kind"], parts["files"], parts["checked"]
     kind.change(lambda value: gr.update(visible=value == "mine"), kind, files, **QUIET)
-    gr.on(
-        [kind.change, files.change],
-        handlers.check_pictures,
-        [kind, files],
-        checked,
-        trigger_mode="always_last",
-        **QUIET,
-    )
+    looked = {"fn": sources.check_pictures, "inputs": [kind, files], "outputs": checked}
+    gr.on([kind.change, files.change], **looked, trigger_mode="always_last", **QUIET)
 
 
 def _wire_run(parts: Parts, show: dict[str, Any]) -> None:
@@ -178,92 +166,149 @@ def _wire_run(parts: Parts, show: dict[str, Any]) -> None:
     ) -> tuple[Kept, Opened]:
         return handlers.start(kind, files, kept, method, names, list(values))
 
+    def estimate(kind: str, files: list[str] | None, method: str, *values: Any) -> Any:
+        yield from handlers.estimate(kind, files, method, names, list(values))
+
     method, preset = parts["method"], parts["preset"]
     fitted = [preset, *controls.values()]
     gr.on([method.change, preset.change], fit_controls, [method, preset], fitted, **QUIET)
-    chosen = [parts["kind"], parts["files"], memory, method, *controls.values()]
-    parts["discover"].click(discover, chosen, [memory, opened], **QUIET).then(**show)
-    parts["cancel"].click(handlers.cancel, [memory, opened], None, **QUIET)
+    asked = [parts["kind"], parts["files"], method, *controls.values()]
+    parts["estimate"].click(estimate, asked, parts["estimated"], concurrency_limit=1, **QUIET)
+    begun = [parts["kind"], parts["files"], memory, method, *controls.values()]
+    parts["discover"].click(discover, begun, [memory, opened], **QUIET).then(**show).then(**_select_tab(parts))
+    for name, answer in (("cancel", handlers.cancel), ("pause", handlers.pause)):
+        parts[name].click(answer, [memory, opened], None, **QUIET)
+    parts["resume"].click(handlers.resume, [memory, opened], [opened], **QUIET).then(**show)
     parts["run"].input(handlers.open_run, [memory, parts["run"]], [memory, opened], **QUIET).then(**show)
-    followed = [parts["state"], parts["timer"], parts["cancel"], seen]
+    acted = parts["runs"].select(handlers.act_on_run, [memory, opened], [memory, opened], **QUIET)
+    acted.then(**show).then(**_select_tab(parts))
+    followed = [parts["state"], *(parts[name] for name in ("timer", "cancel", "pause", "resume")), seen]
     parts["timer"].tick(_follow, [memory, opened], followed, **QUIET)
+    live = [parts[name] for name in train.LIVE]
+    parts["timer"].tick(_watch, [memory, opened], live, trigger_mode="once", **QUIET)
     # The mark changes when results appear and when the run ends: then everything is drawn again.
     seen.change(**show)
 
 
-def _showing(parts: Parts) -> dict[str, Any]:
+def _wire_maps(parts: Parts, again: dict[str, Any]) -> None:
+    memory, opened = parts["memory"], parts["opened"]
+    for name, what in (("map_keypoints", "keypoints"), ("map_poses", "poses"), ("dial_map", "dial")):
+        # One after the other, so that none of two quick ones starts from what was before the first.
+        quick: dict[str, Any] = {"trigger_mode": "multiple", "concurrency_limit": 1, **QUIET}
+        parts[name].select(_selecting(what), [opened], [opened], **quick).then(**again)
+    draw = _drawing(parts, _draw_tab)
+    menus = [parts["by_keypoints"], parts["by_poses"]]
+    for menu in menus:
+        menu.input(explore.coloured, [opened, *menus], [opened], **QUIET).then(**draw)
+    turned = [memory, opened, parts["round"]]
+    parts["round"].input(explore.at_round, turned, [opened], trigger_mode="always_last", **QUIET).then(**draw)
+    made = [parts[name] for name in ("map_method", "map_neighbours", "map_distance")]
+    asked = [memory, opened, *made]
+    parts["map_again"].click(
+        explore.drawn_again, asked, [opened, parts["map_note"]], api_visibility="private", concurrency_limit=1
+    ).then(**draw)
+
+
+def _selecting(what: str) -> Callable[[Opened, gr.EventData], Opened]:
+    """The answer to a selection on one of the maps."""
+
+    def dialled(opened: Opened, event: gr.EventData) -> Opened:
+        return chosen(opened, gr.EventData(None, {"dial": getattr(event, "index", None)}))
+
+    def selected(opened: Opened, event: gr.EventData) -> Opened:
+        return explore.selected(opened, what, event)
+
+    return dialled if what == "dial" else selected
+
+
+def _wire_passports(parts: Parts, show: dict[str, Any], again: dict[str, Any]) -> None:
+    memory, opened = parts["memory"], parts["opened"]
+    edited = parts["passports"].select(handlers.edit, [memory, opened], [memory, opened], **QUIET)
+    edited.then(**show)
+    for name, answer in (("undo", handlers.undo), ("redo", handlers.redo)):
+        parts[name].click(answer, [memory, opened], [opened], **QUIET).then(**show)
+
+    def sort(now: Opened, order: str) -> Opened:
+        return replace(now, order=order) if order in ORDERS else now
+
+    parts["order"].input(sort, [opened, parts["order"]], [opened], **QUIET).then(**_drawing(parts, _draw_tab))
+
+
+# ---------------------------------------------------------------- drawing
+
+
+def _outputs(parts: Parts, everything: bool) -> list[Any]:
+    names = [*(RUN_BAR if everything else ()), *BAR, *(name for tab in TABS for name in tab.outputs)]
+    return [parts[name] for name in names] + (parts["downloads"] if everything else [])
+
+
+def _drawing(parts: Parts, draw: Callable[..., list[Any]], everything: bool = False) -> dict[str, Any]:
     """Arguments of an event that draws the opened run."""
-    names = ("run", "state", "timer", "cancel", "header", *POINTED, "numbers")
-    outputs = [*(parts[name] for name in names), *parts["downloads"]]
-    return {"fn": _show, "inputs": [parts["memory"], parts["opened"]], "outputs": outputs, **QUIET}
+    return {"fn": draw, "inputs": [parts["memory"], parts["opened"]], "outputs": _outputs(parts, everything), **QUIET}
 
 
-def _drawing(parts: Parts, draw: Callable[..., list[Any]], names: Sequence[str]) -> dict[str, Any]:
-    """Arguments of an event that draws some parts of the opened run."""
-    outputs = [parts[name] for name in names]
-    return {"fn": draw, "inputs": [parts["memory"], parts["opened"]], "outputs": outputs, **QUIET}
+def _shown(kept: Kept | None, opened: Opened) -> Shown:
+    run = current(kept, opened)
+    data = open_run_data(run)
+    count = 0 if data is None else data.landmarks.present.shape[1]
+    if opened.focus is not None and opened.focus >= count:
+        opened = replace(opened, focus=None)  # another run, or an address from one
+    return Shown(run, data, opened, kept, handlers.is_running(run))
 
 
 def _show(kept: Kept | None, opened: Opened) -> list[Any]:
-    run = current(kept, opened)
-    running = handlers.is_running(run)
+    shown = _shown(kept, opened)
+    run = shown.run
     choices = gr.Dropdown(choices=sessions.run_choices(sessions.token_of(kept), handlers.is_running), value=run.id)
-    progress = [render.state(run, running), gr.Timer(active=running), gr.update(visible=running)]
     files = [gr.DownloadButton(value=path, interactive=path is not None) for path in downloads(run)]
-    return [choices, *progress, render.header(run), *_point(kept, opened), render.numbers(run), *files]
+    header = status.facts(run.info(), run.settings())
+    return [choices, *_progress(run), header, *_bar(shown), *_tabs(shown, lambda tab: tab.draw(shown)), *files]
 
 
-def _browse(kept: Kept | None, opened: Opened) -> list[Any]:
-    run = current(kept, opened)
-    focus = render.known_landmark(run, opened.focus)
-    large = render.one_picture(run, opened.picture, focus)
-    gallery = render.pictures(run, opened.page, focus, handlers.is_running(run), opened.pose)
-    return [large, gr.update(visible=bool(large)), gallery]
+def _redraw(kept: Kept | None, opened: Opened) -> list[Any]:
+    shown = _shown(kept, opened)
+    return [*_bar(shown), *_tabs(shown, lambda tab: tab.redraw(shown))]
 
 
-def _point(kept: Kept | None, opened: Opened) -> list[Any]:
-    run = current(kept, opened)
-    focus = render.known_landmark(run, opened.focus)
-    data = EmbedScatter(data=render.map_data(run, focus))
-    return [*_browse(kept, opened), render.chips(run, focus), render.strips(run, focus), data]
+def _draw_tab(kept: Kept | None, opened: Opened) -> list[Any]:
+    shown = _shown(kept, opened)
+    return [*_bar(shown), *_tabs(shown, lambda tab: tab.draw(shown))]
+
+
+def _tabs(shown: Shown, answer: Callable[[Tab], list[Any]]) -> list[Any]:
+    """What the opened tab draws; the others are drawn when they are turned to."""
+    values: list[Any] = []
+    for tab in TABS:
+        values += answer(tab) if tab.name == shown.opened.tab else [gr.skip()] * len(tab.outputs)
+    return values
+
+
+def _bar(shown: Shown) -> list[Any]:
+    data, opened = shown.data, shown.opened
+    query = opened.to_query()
+    if data is None:
+        return ["", "", "", gr.update(visible=False), query]
+    large = ""
+    if opened.picture is not None and opened.picture < len(data.images):
+        large = gallery.large(data.images, data.landmarks, data.regions, opened.picture, opened.focus)
+    chips = gallery.chips(data.landmarks, opened.focus)
+    return [chips, gallery.pose_chips(data.poses, opened.pose), large, gr.update(visible=bool(large)), query]
+
+
+def _progress(run: Any) -> list[Any]:
+    running = handlers.is_running(run)
+    buttons = [gr.update(visible=running), gr.update(visible=running), gr.update(visible=handlers.can_resume(run))]
+    return [sessions.progress(run, running), gr.Timer(active=running), *buttons]
 
 
 def _follow(kept: Kept | None, opened: Opened) -> list[Any]:
     run = current(kept, opened)
-    running = handlers.is_running(run)
-    mark = f"{render.stamp(run)} {running}"
-    return [render.state(run, running), gr.Timer(active=running), gr.update(visible=running), mark]
+    return [*_progress(run), f"{stamp_of(run)} {handlers.is_running(run)}"]
 
 
-def _choose(opened: Opened, event: gr.EventData) -> Opened:
-    """A click in the chips or the gallery. Anything can arrive from a browser: only whole numbers are taken."""
-    keys = ("picture", "landmark", "page", "pose")
-    picture, landmark, page, pose = (_whole(getattr(event, key, None)) for key in keys)
-    if landmark is not None:
-        return replace(opened, focus=None if landmark == opened.focus else landmark)
-    if pose is not None:
-        return replace(opened, pose=None if pose == opened.pose else pose, page=0)
-    if page is not None:
-        return replace(opened, page=page)
-    return replace(opened, picture=picture)
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**6 else None
-
-
-def _close(opened: Opened) -> Opened:
-    return replace(opened, picture=None)
-
-
-def _map_choose(kept: Kept | None, opened: Opened, event: gr.EventData) -> str:
-    """A click on the map opens the point's picture below it."""
-    run, point = current(kept, opened), _whole(getattr(event, "index", None))
-    points, placed = run.keypoints(), run.load_arrays("map")
-    if points is None or placed is None or point is None or point >= len(placed["rows"]):
-        return ""
-    row = int(placed["rows"][point])
-    return render.one_picture(run, int(points.image[row]), _whole(int(points.label[row])))
+def _watch(kept: Kept | None, opened: Opened) -> list[Any]:
+    """The live parts of the Train tab, where that is looked at."""
+    return train.live(current(kept, opened)) if opened.tab == "train" else [gr.skip()] * len(train.LIVE)
 
 
 def launch(page: gr.Blocks) -> None:

@@ -1,19 +1,24 @@
-"""A scatter plot of described points: colours by landmark, a patch on hover, a click tells which point.
+"""A scatter plot of many points: groups in colours, a picture of each point on hover, and selection by click or lasso.
 
-A `gr.HTML` subclass over the plotly.js that ships with plotly: no build step, no CDN, nothing leaves the machine.
+A `gr.HTML` subclass over the plotly.js that ships with plotly: no build step, no CDN, nothing leaves the machine. What
+it draws comes as props (see `points_of`, `paint_of`, `mask_of`, `tiles_of`), so that a new selection sends a few bytes.
+It emits select events, see static/scatter.js; anything can arrive from a browser, so whoever listens must check.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
-from uld_explorer.ui.theme import PALETTE, STATIC
+from uld_explorer.ui.theme import STATIC
+
+TILE = 56
 
 
 def plotly_file() -> Path:
@@ -25,22 +30,42 @@ def plotly_file() -> Path:
     return Path(spec.origin).parent / "package_data" / "plotly.min.js"
 
 
-def pack(xy: np.ndarray, label: np.ndarray, atlas: str, tile: int, columns: int, revision: str) -> dict[str, Any]:
-    """What the browser needs: xy (M, 2), label (M,) from 0, an atlas with tile i for point i.
+def points_of(xy: np.ndarray, revision: str, words: str, same: str = "") -> dict[str, Any]:
+    """Where M points are: xy (M, 2).
 
-    revision: any text that changes with the data.
+    revision  any text that changes with the positions; `same`: one that stays while the points are the same ones, so
+              that they are seen to move
+    words     what the points are, such as "pictures"
     """
     return {
         "x": _base64(xy[:, 0].astype("<f4")),
         "y": _base64(xy[:, 1].astype("<f4")),
-        "label": _base64(label.astype("<i2")),
-        "atlas": atlas,
-        "tile": tile,
-        "columns": columns,
+        "count": len(xy),
         "revision": revision,
-        "palette": list(PALETTE),
-        "focus": None,
+        "set": same or revision,
+        "words": words,
     }
+
+
+def tiles_of(atlas: str, columns: int, ticket: str) -> dict[str, Any]:
+    """Pictures of the points: the address of one sheet with tile i for point i, `columns` a row.
+
+    Without one, tiles are asked for one by one with the ticket and the point's number.
+    """
+    return {"atlas": atlas, "columns": columns, "side": TILE, "ticket": ticket}
+
+
+def paint_of(group: np.ndarray, names: Sequence[str], colours: Sequence[str], revision: str) -> dict[str, Any]:
+    """Which group each of M points is in: group (M,), -1 for none; names and colours of the groups."""
+    groups = [{"name": name, "colour": colour} for name, colour in zip(names, colours, strict=True)]
+    return {"group": _base64(group.astype("<i2")), "groups": groups, "revision": revision}
+
+
+def mask_of(chosen: np.ndarray | None) -> dict[str, Any] | None:
+    """A bit for each of M points, chosen (M,) bool; None where nothing is selected."""
+    if chosen is None:
+        return None
+    return {"bits": _base64(np.packbits(chosen, bitorder="little")), "count": len(chosen)}
 
 
 def _base64(array: np.ndarray) -> str:
@@ -48,18 +73,32 @@ def _base64(array: np.ndarray) -> str:
 
 
 class EmbedScatter(gr.HTML):
-    """The component. `data` is what `pack` returns, or None for an empty map. Emits select with {index}."""
+    """The component. title: what is on the map, for screen readers; tile(ticket, index) answers a picture's address."""
 
-    def __init__(self, data: dict[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        title: str,
+        points: dict[str, Any] | None = None,
+        paint: dict[str, Any] | None = None,
+        marked: dict[str, Any] | None = None,
+        tiles: dict[str, Any] | None = None,
+        tile: Callable[[str, int], str] | None = None,
+        **kwargs: Any,
+    ) -> None:
         file = plotly_file()
         gr.set_static_paths([file])
         script = (STATIC / "scatter.js").read_text().replace("%PLOTLY%", json.dumps(f"gradio_api/file={file}"))
         super().__init__(
             value=None,
-            data=data,
+            title=title,
+            points=points,
+            paint=paint,
+            marked=marked,
+            tiles=tiles,
             html_template=(STATIC / "scatter.html").read_text(),
             css_template=(STATIC / "scatter.css").read_text(),
             js_on_load=script,
+            server_functions=[tile] if tile else None,
             **kwargs,
         )
 

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from uld_explorer import paths
+from uld_explorer.events import RunView
 from uld_explorer.runs import Run, list_runs, open_run
+from uld_explorer.ui import status
 
 DEMO = Run(paths.ASSETS / "demo")
 _TOKEN = re.compile(r"[0-9a-f]{32}")
@@ -65,10 +67,26 @@ def run_choices(token: str, is_running: Callable[[Run], bool]) -> list[tuple[str
     return [*mine, (f"Example: {DEMO.info().get('title', 'demo')}", "demo")]
 
 
-def _label(run: Run, running: bool) -> str:
+def state_of(run: Run, running: bool) -> str:
+    """What a run is doing, in one word. What nobody works on any more is not said to be running."""
     state = run.view().state
-    if state in ("waiting", "running") and not running:
-        state = "interrupted"
+    return "interrupted" if state in ("waiting", "running") and not running else state
+
+
+INTERRUPTED = RunView(
+    state="failed", message="The server was stopped before this run had ended. Resume goes on with it."
+)
+
+
+def progress(run: Run, running: bool) -> str:
+    """Progress or ending as HTML; nothing for the demo run."""
+    if run.id == DEMO.id:
+        return ""
+    return status.progress(INTERRUPTED if state_of(run, running) == "interrupted" else run.view())
+
+
+def _label(run: Run, running: bool) -> str:
+    state = state_of(run, running)
     when = f"{run.id[4:6]}-{run.id[6:8]} {run.id[9:11]}:{run.id[11:13]}"
     ending = "" if state == "done" else f" ({state})"
     return f"{run.info().get('title', 'run')} · {when}{ending}"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 
 from uld_explorer.events import RunView
 from uld_explorer.types import ImageSet, Report
 
-STATES = {"waiting": "Waiting", "done": "Finished", "failed": "Failed", "cancelled": "Cancelled"}
+STATES = {"done": "Finished", "failed": "Failed", "cancelled": "Cancelled", "paused": "Paused"}
+EDITED = "These figures are of the landmarks as they were found, before they were edited."
 
 
 def duration(seconds: float) -> str:
@@ -17,7 +19,7 @@ def duration(seconds: float) -> str:
 
 def progress(view: RunView) -> str:
     """The state of a run for people."""
-    if view.state in ("done", "failed", "cancelled"):
+    if view.state in STATES:
         text = html.escape(view.message)
         return f'<div class="uld-progress uld-{view.state}" role="status"><b>{STATES[view.state]}</b> {text}</div>'
     if view.state == "waiting" and not view.stage:
@@ -88,7 +90,7 @@ OTHERS = (
 DISTANCES = {"box": "the square root of the annotated box's area", "iod": "the distance between the eyes"}
 
 
-def numbers(report: Report | None) -> str:
+def numbers(report: Report | None, edits: Sequence[object] = ()) -> str:
     """The report as a table: forward and backward always together, the baselines beside them."""
     if report is None:
         return '<div class="uld-empty">The figures appear when a run has finished.</div>'
@@ -101,7 +103,8 @@ def numbers(report: Report | None) -> str:
         for text, key, unit in OTHERS
         if figures.get(key) is not None
     )
-    return errors + _table(f"<tbody>{lines}</tbody>")
+    note = f'<p class="uld-note">{EDITED}</p>' if edits else ""
+    return note + errors + _table(f"<tbody>{lines}</tbody>")
 
 
 def _errors(report: Report) -> str:

@@ -6,25 +6,10 @@ from pathlib import Path
 
 import gradio as gr
 
+from uld_explorer.analysis.colouring import PALETTE
+
 STATIC = Path(__file__).parent / "static"
 STYLES = STATIC / "styles.css"
-
-PALETTE = (
-    "#0072b2",
-    "#d55e00",
-    "#009e73",
-    "#cc79a7",
-    "#e69f00",
-    "#56b4e9",
-    "#8c564b",
-    "#f0e442",
-    "#6a3d9a",
-    "#7f7f7f",
-)
-"""Okabe and Ito's colour-blind-safe colours and four more; landmark k has colour k everywhere.
-
-Its number tells repeats apart.
-"""
 
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")

@@ -1,7 +1,8 @@
-"""Try one picture: the opened run's detector on it, drawn large."""
+"""Try pictures: the opened run's detector on them, drawn large."""
 
 from __future__ import annotations
 
+import html
 import io
 import threading
 from functools import lru_cache
@@ -29,8 +30,8 @@ def _backbone(settings: RunSettings) -> Backbone:
     return drain(iter_load_backbone(settings))
 
 
-def find_on_picture(run: Run, path: str, roi: str) -> str:
-    """HTML of one picture with its landmarks.
+def find_on_pictures(run: Run, paths: list[str], roi: str) -> str:
+    """HTML of pictures with their landmarks.
 
     Raises:
         UserError: no finished run, an unusable picture, or a foreground that this run has not learned.
@@ -43,10 +44,15 @@ def find_on_picture(run: Run, path: str, roi: str) -> str:
             "This run did not learn a foreground: choose the whole picture, "
             "or discover again with the region 'foreground'."
         )
-    images = drain(iter_open([path], limit=1))
+    images = drain(iter_open(paths))
     with _turn:
         finding = drain(detector.iter_predict(images, roi=roi, backbone=_backbone(detector.settings)))
-    return gallery.large(images, finding.landmarks, finding.regions, 0, None, _picture(images.paths[0]))
+    shown = (
+        gallery.large(images, finding.landmarks, finding.regions, row, None, _picture(path))
+        for row, path in enumerate(images.paths)
+    )
+    skipped = "".join(f"<li>{html.escape(s.name)}: {html.escape(s.reason)}</li>" for s in images.skipped)
+    return "".join(shown) + (f'<ul class="uld-list">{skipped}</ul>' if skipped else "")
 
 
 def _picture(path: Path) -> bytes:

@@ -59,7 +59,7 @@ def iter_open_published(name: str, folder: Path, limit: int | None = None) -> St
         images = yield from iter_open_images(
             [some.root / path for path in some.names],
             paths.cache_dir("uploads"),
-            root=some.root,
+            called={some.root / path: path for path in some.names},
             label=f"{chosen.title} {word}",
         )
         sets.append(attach(images, some.table))

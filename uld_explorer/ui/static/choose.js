@@ -1,8 +1,8 @@
-// A click on anything that carries data-picture, data-landmark, data-page or data-pose goes to Python as one select event.
+// A click on anything that carries one of these numbers goes to Python as one select event with all of them.
+const NAMES = ['picture', 'landmark', 'page', 'pose', 'dial'];
+const number = (text) => (text === undefined ? null : Number(text));
 element.addEventListener('click', (event) => {
-  const hit = event.target.closest('[data-picture],[data-landmark],[data-page],[data-pose]');
+  const hit = event.target.closest(NAMES.map((name) => `[data-${name}]`).join(','));
   if (!hit || hit.disabled) return;
-  const { picture, landmark, page, pose } = hit.dataset;
-  const number = (text) => (text === undefined ? null : Number(text));
-  trigger('select', { picture: number(picture), landmark: number(landmark), page: number(page), pose: number(pose) });
+  trigger('select', Object.fromEntries(NAMES.map((name) => [name, number(hit.dataset[name])])));
 });

@@ -1,0 +1,83 @@
+"""The Train tab: losses, rounds and what they saw, live; pause, resume, and the list of runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from uld_explorer.analysis import figures
+from uld_explorer.analysis.training import TrainingStory, training_story
+from uld_explorer.runs import Run, list_runs
+from uld_explorer.ui import sessions, training_view
+from uld_explorer.ui.figure import FigureView, figure_json
+from uld_explorer.ui.handlers import is_running
+from uld_explorer.ui.tabs.parts import Parts, Shown, Tab
+from uld_explorer.ui.theme import STATIC
+from uld_explorer.ui.training_view import ListedRun
+
+LIVE = ("losses", "rounds", "mixing", "round_table", "panels", "log")
+OUTPUTS = (*LIVE, "runs")
+UNTRAINED = "ZeroShot trains nothing: choose D-ULD or D-ULD++ on the left to watch one learn."
+SOON = "Appears when training has begun."
+ABOUT = (
+    "Training goes on when this page is closed; the address leads back to it from any tab of this browser. "
+    "Paused and interrupted runs go on at their last checkpoint."
+)
+
+
+def build(parts: Parts) -> None:
+    """Figures, panels, log, runs."""
+    gr.HTML(f'<div class="uld-note">{ABOUT}</div>')
+    with gr.Row(equal_height=False):
+        for name in ("losses", "rounds", "mixing"):
+            with gr.Column(min_width=280):
+                parts[name] = FigureView(empty=SOON, elem_id=name)
+    parts["round_table"] = gr.HTML(elem_id="round-table")
+    parts["panels"] = gr.HTML(elem_id="panels")
+    parts["log"] = gr.HTML(elem_id="log")
+    gr.HTML("<h3>Runs</h3>")
+    parts["runs"] = gr.HTML(js_on_load=(STATIC / "runs.js").read_text(), elem_id="runs")
+
+
+def draw(shown: Shown) -> list[Any]:
+    """Everything of the opened run's training, and all runs."""
+    return [*live(shown.run), runs_html(shown)]
+
+
+def runs_html(shown: Shown) -> str:
+    """The list of the visitor's runs."""
+    runs = list_runs(sessions.visitor_dir(sessions.token_of(shown.kept)))
+    return training_view.run_list([_listed(run, run.id == shown.run.id) for run in runs])
+
+
+def live(run: Run) -> list[Any]:
+    """What changes while a run trains."""
+    story = training_story(run.events())
+    empty = SOON if run.settings().get("round_steps") or not run.settings() else UNTRAINED
+    losses = figures.loss_curves(story) if any(phase.steps for phase in story.phases) else None
+    rounds = figures.round_curves(story) if story.rounds else None
+    weights = next((each.mixing_weights for each in reversed(story.rounds) if each.mixing_weights), None)
+    mixing = figures.mixing_weights(weights) if weights else None
+    views = [gr.update(figure=figure_json(figure), empty=empty) for figure in (losses, rounds, mixing)]
+    return [*views, training_view.round_table(story.rounds), _panels(run, story), training_view.log(story)]
+
+
+def _panels(run: Run, story: TrainingStory) -> str:
+    images, regions = run.pictures(), run.regions()
+    if images is None or regions is None:
+        return ""
+    numbers = [each.number for each in story.rounds]
+    found = [(number, run.load_arrays(f"round_{number}")) for number in numbers]
+    return training_view.rounds(images, regions, [(n, arrays) for n, arrays in found if arrays is not None])
+
+
+def _listed(run: Run, opened: bool) -> ListedRun:
+    info, state = run.info(), sessions.state_of(run, is_running(run))
+    when = f"{run.id[:4]}-{run.id[4:6]}-{run.id[6:8]} {run.id[9:11]}:{run.id[11:13]}"
+    facts = f"{when} · {info.get('method', '')} · {info.get('images', '?')} pictures"
+    count = sum(file.stat().st_size for file in run.folder.rglob("*") if file.is_file())
+    return ListedRun(run.id, str(info.get("title", "run")), state, facts, count, opened)
+
+
+TAB = Tab("train", "Train", build, OUTPUTS, draw, lambda shown: [gr.skip()] * len(OUTPUTS))
