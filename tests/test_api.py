@@ -9,7 +9,7 @@ import pytest
 import uld_explorer
 
 PUBLIC = {
-    "LandmarkDetector": ["method", "settings", "model", "foreground"],
+    "LandmarkDetector": ["method", "settings", "model", "foreground", "edits"],
     "discover": ["source", "method", "run", "settings"],
     "evaluate": ["detector", "source", "annotations"],
     "export_run": ["run", "name", "path"],

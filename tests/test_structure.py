@@ -50,7 +50,7 @@ BELOW: dict[str, set[str]] = {
         "cli_parser",
         "cli_progress",
     },
-    "ui": {*CORE, "runs", "data", "features", "landmarks", "jobs", *LATER, "workflow", "estimate"},
+    "ui": {*CORE, "runs", "data", "features", "landmarks", "jobs", *LATER, "measuring", "workflow", "estimate"},
     "__init__": {"landmarks", "workflow"},
     "__main__": {"cli"},
 }

@@ -316,3 +316,12 @@ def test_the_hub_is_named_when_it_cannot_be_reached(hub_cache: Path) -> None:
     for name in ("sd15", "cleandift-sd21", "ddpm-celebahq"):
         with pytest.raises(UserError, match="Use --backbone bundled"):
             load_backbone(resolve_recipe(name), device="cpu")
+
+
+def test_maps_lie_channel_after_channel(tiny_ddpm: Path) -> None:
+    """Whatever order the U-Net works in: training on another one crashes the process."""
+    backbone = load_backbone(pixel_recipe(tiny_ddpm))
+    unet: Any = backbone
+    unet.unet.to(memory_format=torch.channels_last)
+    maps = backbone.maps(torch.zeros(2, 3, 32, 32), ["a", "b"])
+    assert maps and all(values.is_contiguous() for values in maps.values())

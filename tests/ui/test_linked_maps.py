@@ -17,6 +17,7 @@ from uld_explorer.types import Annotations
 from uld_explorer.ui import linked_maps
 from uld_explorer.ui.linked_maps import View, linked
 from uld_explorer.ui.opened_run import OpenedRun, open_run_data
+from uld_explorer.ui.scatter import NOTHING
 from uld_explorer.ui.selection import Selection
 from uld_explorer.ui.tabs.explore import tile
 
@@ -125,9 +126,9 @@ def test_edits_change_colours_and_not_places(run: Run) -> None:
     assert paint["groups"][1]["colour"] == "#009e73", "the third colour still"
 
 
-def test_what_the_component_gets_is_none_before_there_is_a_map(tmp_path: Path) -> None:
-    assert linked_maps.points(None, "poses", View()) is None
-    assert linked_maps.paint(None, "poses", View()) is None and linked_maps.tiles(None, "poses", View(), "t") is None
+def test_the_component_gets_nothing_before_there_is_a_map(tmp_path: Path) -> None:
+    assert linked_maps.points(None, "poses", View()) == NOTHING == linked_maps.paint(None, "poses", View())
+    assert linked_maps.tiles(None, "poses", View(), "t") == NOTHING
 
 
 def test_tiles_are_one_sheet_or_asked_for_one_by_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,8 +121,9 @@ class UNetBackbone(ABC):
         self._check_images(images, ids)
         with torch.inference_mode():
             found = self._all_maps(images, ids, seed)
-        # Cloned outside the mode, so that what comes after may be trained on them.
-        return {name: found[name].clone() for name in found}
+        # Cloned outside the mode, so that what comes after may be trained on them; and channel after channel, because
+        # training on the order that a U-Net may leave crashes torch's group normalisation on the CPU.
+        return {name: found[name].clone(memory_format=torch.contiguous_format) for name in found}
 
     def _all_maps(self, images: Tensor, ids: Sequence[str], seed: int) -> dict[str, Tensor]:
         clean = self._encode(images.to(self.device, torch.float32))

@@ -174,30 +174,30 @@ def _marked(
 # ---------------------------------------------------------------- for the component
 
 
-def points(data: OpenedRun | None, what: str, view: View) -> dict[str, Any] | None:
-    """The `points` of a map's component; None before the map is drawn."""
+def points(data: OpenedRun | None, what: str, view: View) -> dict[str, Any]:
+    """The `points` of a map's component; nothing before the map is drawn."""
     map_of = None if data is None else placed(data, what, view)
     if data is None or map_of is None:
-        return None
+        return scatter.NOTHING
     same = f"{data.run.id}/{what}/{len(map_of.rows)}"
     return scatter.points_of(map_of.xy, f"{same}/{data.stamp}/{view.round}/{view.choice}", WORDS[what], same)
 
 
-def paint(data: OpenedRun | None, what: str, view: View) -> dict[str, Any] | None:
+def paint(data: OpenedRun | None, what: str, view: View) -> dict[str, Any]:
     """The `paint` of a map's component."""
     map_of = None if data is None else placed(data, what, view)
     if data is None or map_of is None:
-        return None
+        return scatter.NOTHING
     groups = colouring(data, what, view.colour_of(what), map_of.rows)
     revision = f"{data.run.id}/{what}/{len(map_of.rows)}/{data.stamp}/{view.round}/{view.colour_of(what)}"
     return scatter.paint_of(groups.group, groups.names, groups.colours, revision)
 
 
-def tiles(data: OpenedRun | None, what: str, view: View, ticket: str) -> dict[str, Any] | None:
+def tiles(data: OpenedRun | None, what: str, view: View, ticket: str) -> dict[str, Any]:
     """The `tiles` of a map's component. ticket: what lets its holder ask for tiles of this run."""
     map_of = None if data is None else placed(data, what, view)
     if data is None or map_of is None:
-        return None
+        return scatter.NOTHING
     small = len(map_of.rows) <= MOST_TILES
     sheet = _sheet(str(data.run.folder), data.stamp, what, map_of.rows.tobytes()) if small else ""
     return scatter.tiles_of(sheet, COLUMNS, f"{ticket}/{what}")

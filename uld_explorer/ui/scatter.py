@@ -61,10 +61,14 @@ def paint_of(group: np.ndarray, names: Sequence[str], colours: Sequence[str], re
     return {"group": _base64(group.astype("<i2")), "groups": groups, "revision": revision}
 
 
-def mask_of(chosen: np.ndarray | None) -> dict[str, Any] | None:
-    """A bit for each of M points, chosen (M,) bool; None where nothing is selected."""
+NOTHING: dict[str, Any] = {"count": 0}
+"""No points, no paint, no tiles, or nothing marked: a prop that is set to None would stay what it was."""
+
+
+def mask_of(chosen: np.ndarray | None) -> dict[str, Any]:
+    """A bit for each of M points, chosen (M,) bool; None: nothing is selected, so that nothing is dimmed."""
     if chosen is None:
-        return None
+        return NOTHING
     return {"bits": _base64(np.packbits(chosen, bitorder="little")), "count": len(chosen)}
 
 

@@ -40,7 +40,7 @@ const traces = (xs, ys) => paint.groups.map((each, g) => ({
 }));
 
 async function draw() {
-  const nothing = !props.points || !props.paint;
+  const nothing = !props.points?.x || !props.paint?.group;
   find('.uld-map-empty').style.display = nothing ? 'grid' : 'none';
   if (nothing) {
     if (points && Plotly) Plotly.purge(plot);
@@ -203,7 +203,7 @@ const indexOf = (event) => { const p = event.points[0]; return members[p.curveNu
 const hideTip = () => { tip.hidden = true; };
 
 async function showTip(i, left, top) {
-  if (i === undefined || !points || !props.tiles) return;
+  if (i === undefined || !points || !props.tiles?.side) return;
   const { atlas, columns, side, ticket } = props.tiles, key = `${ticket}/${i}`, tile = tip.querySelector('.uld-map-tile'), frame = element.getBoundingClientRect();
   tip.dataset.point = i;
   tip.querySelector('span').textContent = group[i] >= 0 ? paint.groups[group[i]].name : '';
@@ -238,6 +238,8 @@ find('.uld-map-bar').addEventListener('click', (event) => {
   if (tool && points) tools[tool]();
 });
 
+// So that Escape and the arrow keys are meant for the map that was touched last.
+stage.addEventListener('pointerdown', () => stage.focus({ preventScroll: true }));
 const at = (event) => { const box = over.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
 over.addEventListener('pointerdown', (event) => { if (!points) return; trail = [at(event)]; add = event.shiftKey; over.setPointerCapture(event.pointerId); });
 over.addEventListener('pointermove', (event) => {

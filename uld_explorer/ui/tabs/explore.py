@@ -16,7 +16,7 @@ from uld_explorer.ui.handlers import current, in_words
 from uld_explorer.ui.opened import Kept, Opened, whole
 from uld_explorer.ui.opened_run import open_run_data
 from uld_explorer.ui.patches import patch, thumb
-from uld_explorer.ui.scatter import EmbedScatter, mask_of
+from uld_explorer.ui.scatter import NOTHING, EmbedScatter, mask_of
 from uld_explorer.ui.selection import after
 from uld_explorer.ui.tabs.parts import EMPTY, Parts, Shown, Tab, clickable
 
@@ -61,7 +61,7 @@ def draw(shown: Shown) -> list[Any]:
     """Everything."""
     data, opened = shown.data, shown.opened
     if data is None:
-        empty = gr.update(points=None, paint=None, marked=None, tiles=None)
+        empty = gr.update(points=NOTHING, paint=NOTHING, marked=NOTHING, tiles=NOTHING)
         return [empty, empty, *_menus(shown), gr.update(visible=False), "", shown.nothing]
     linked = linked_maps.linked(data, opened.view)
     ticket = f"{sessions.token_of(shown.kept)}/{shown.run.id}"

@@ -18,7 +18,7 @@ from uld_explorer.runs import Run
 from uld_explorer.types import UserError
 from uld_explorer.ui import linked_maps, pose_cards, sessions
 from uld_explorer.ui.opened_run import OpenedRun, open_run_data
-from uld_explorer.ui.scatter import EmbedScatter, mask_of
+from uld_explorer.ui.scatter import NOTHING, EmbedScatter, mask_of
 from uld_explorer.ui.tabs.parts import EMPTY, Parts, Shown, Tab, clickable
 
 OUTPUTS = ("pose_cards", "dial_map", "dial")
@@ -44,7 +44,7 @@ def build(parts: Parts) -> None:
 def draw(shown: Shown) -> list[Any]:
     """Cards of all pose clusters; the map to dial on."""
     data = shown.data
-    nothing = gr.update(points=None, paint=None, marked=None, tiles=None)
+    nothing = gr.update(points=NOTHING, paint=NOTHING, marked=NOTHING, tiles=NOTHING)
     if data is None:
         return [shown.nothing, nothing, ""]
     if data.poses is None:
@@ -55,7 +55,7 @@ def draw(shown: Shown) -> list[Any]:
         points=linked_maps.points(data, "poses", view),
         paint=linked_maps.paint(data, "poses", view),
         tiles=linked_maps.tiles(data, "poses", view, ticket),
-        marked=None,
+        marked=NOTHING,
     )
     return [_cards(str(shown.run.folder), data.stamp), update, _dial(shown)]
 
@@ -67,10 +67,10 @@ def redraw(shown: Shown) -> list[Any]:
     return [gr.skip(), gr.update(marked=_dialled(shown)), _dial(shown)]
 
 
-def _dialled(shown: Shown) -> dict[str, Any] | None:
+def _dialled(shown: Shown) -> dict[str, Any]:
     placed = mapping.placed(shown.run, "poses")
     if placed is None or shown.opened.dial is None:
-        return None
+        return NOTHING
     return mask_of(placed.rows == shown.opened.dial)
 
 
