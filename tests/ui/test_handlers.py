@@ -113,19 +113,19 @@ def test_a_space_takes_a_limited_number_of_pictures(
 
 
 def test_a_new_visitor_gets_a_token_and_the_demo(data_dir: Path) -> None:
-    kept, opened = handlers.welcome(None)
+    kept, opened = handlers.welcome(None, {})
     assert len(kept["token"]) == 32 and kept["run"] == "demo" and opened == Opened(run="demo")
 
 
 def test_a_visitor_comes_back_to_the_run_they_looked_at(data_dir: Path) -> None:
     run = create_run(sessions.visitor_dir(ME))
     kept = {"token": ME, "run": run.id}
-    assert handlers.welcome(kept) == (kept, Opened(run=run.id))
+    assert handlers.welcome(kept, {}) == (kept, Opened(run=run.id))
 
 
 @pytest.mark.parametrize("memory", [[], "x", 7, {"token": ME, "run": "../x"}, {"token": ME, "run": ["demo"]}], ids=repr)
 def test_a_memory_that_names_no_run_opens_the_demo(data_dir: Path, memory: Any) -> None:
-    kept, opened = handlers.welcome(memory)
+    kept, opened = handlers.welcome(memory, {})
     assert kept["run"] == "demo" == opened.run
     assert kept["token"] == ME or not isinstance(memory, dict)
 
@@ -331,3 +331,13 @@ def test_an_edit_that_cannot_be_is_told(data_dir: Path, sent: dict[str, Any]) ->
 def test_a_click_on_a_patch_opens_its_picture(data_dir: Path) -> None:
     assert handlers.edit({"token": ME}, Opened(), event(picture=3))[1].picture == 3
     assert handlers.edit({"token": ME}, Opened(), event(picture="x"))[1].picture is None
+
+
+def test_an_address_opens_what_it_names(data_dir: Path) -> None:
+    run = create_run(sessions.visitor_dir(ME))
+    query = {"run": run.id, "tab": "explore", "landmark": "3"}
+    assert handlers.welcome({"token": ME, "run": "demo"}, query)[1] == Opened(run.id, "explore", 3)
+    assert handlers.welcome({"token": "f" * 32}, query)[1] == Opened(), (
+        "another visitor's run is not opened by its name"
+    )
+    assert handlers.welcome({"token": ME, "run": run.id}, {})[1] == Opened(run.id), "nothing asked: the last one"

@@ -36,9 +36,8 @@ def in_words(error: UserError) -> gr.Error:
 # ---------------------------------------------------------------- which run is on the page
 
 
-def welcome(memory: Kept | None, request: gr.Request | None = None) -> tuple[Kept, Opened]:
+def welcome(memory: Kept | None, query: dict[str, str]) -> tuple[Kept, Opened]:
     """A visitor arrives or comes back: their token, and what the address asks for, or the run they looked at last."""
-    query = dict(request.query_params) if request is not None else {}
     asked = Opened.from_query(query)
     last = memory.get("run") if isinstance(memory, dict) else None
     kept, opened = open_run(memory, asked.run if "run" in query else last)

@@ -115,7 +115,7 @@ def _run_bar(parts: Parts) -> None:
 def _wire(page: gr.Blocks, parts: Parts) -> None:
     memory, opened = parts["memory"], parts["opened"]
     show, again = _drawing(parts, _show, everything=True), _drawing(parts, _redraw)
-    page.load(handlers.welcome, [memory], [memory, opened], **QUIET).then(**show).then(**_select_tab(parts))
+    page.load(_welcome, [memory], [memory, opened], **QUIET).then(**show).then(**_select_tab(parts))
     page.load(None, None, None, js=FOLD_SIDEBAR)
     parts["link"].change(None, [parts["link"]], None, js=KEEP_ADDRESS)
     _wire_pictures(parts)
@@ -131,6 +131,10 @@ def _wire(page: gr.Blocks, parts: Parts) -> None:
     _wire_passports(parts, show, again)
     tried = [parts["try_files"], parts["try_camera"], parts["try_roi"], memory, opened]
     parts["try"].click(try_it.answer, tried, parts["try_result"], api_visibility="private", concurrency_limit=2)
+
+
+def _welcome(memory: Kept | None, request: gr.Request) -> tuple[Kept, Opened]:
+    return handlers.welcome(memory, dict(request.query_params))
 
 
 def _choose(opened: Opened, event: gr.EventData) -> Opened:

@@ -22,7 +22,7 @@ MEAN_SIDE = 120
 MEAN_OF = 40
 """Pictures that a mean picture is made of, the most typical of its cluster."""
 NEAREST = 6
-NO_POSES = "This run knows of no poses: <b>D-ULD++</b> learns them."
+NO_POSES = "This run knows of no poses: D-ULD++ learns them."
 
 
 def cards(images: ImageSet, regions: Regions, landmarks: Landmarks, profiles: Sequence[PoseProfile], size: int) -> str:

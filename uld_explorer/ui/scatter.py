@@ -19,6 +19,7 @@ import numpy as np
 from uld_explorer.ui.theme import STATIC
 
 TILE = 56
+SOON = "The map appears when a run has finished."
 
 
 def plotly_file() -> Path:
@@ -77,7 +78,11 @@ def _base64(array: np.ndarray) -> str:
 
 
 class EmbedScatter(gr.HTML):
-    """The component. title: what is on the map, for screen readers; tile(ticket, index) answers a picture's address."""
+    """The component.
+
+    title: what is on the map, for screen readers; empty: what is said where nothing is; tile(ticket, index) answers the
+    address of one point's picture.
+    """
 
     def __init__(
         self,
@@ -86,6 +91,7 @@ class EmbedScatter(gr.HTML):
         paint: dict[str, Any] | None = None,
         marked: dict[str, Any] | None = None,
         tiles: dict[str, Any] | None = None,
+        empty: str = SOON,
         tile: Callable[[str, int], str] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -99,6 +105,7 @@ class EmbedScatter(gr.HTML):
             paint=paint,
             marked=marked,
             tiles=tiles,
+            empty=empty,
             html_template=(STATIC / "scatter.html").read_text(),
             css_template=(STATIC / "scatter.css").read_text(),
             js_on_load=script,

@@ -42,6 +42,7 @@ const traces = (xs, ys) => paint.groups.map((each, g) => ({
 async function draw() {
   const nothing = !props.points?.x || !props.paint?.group;
   find('.uld-map-empty').style.display = nothing ? 'grid' : 'none';
+  find('.uld-map-empty').textContent = props.empty;
   if (nothing) {
     if (points && Plotly) Plotly.purge(plot);
     points = paint = null; wired = false; mask = null; legend.replaceChildren(); said.textContent = ''; repaint();
@@ -299,6 +300,6 @@ stage.setAttribute('aria-label', `${props.title}. Arrow keys move from point to 
 // A tab that was hidden has no width: draw again at the size it gets.
 new ResizeObserver(() => { if (Plotly && points && plot.offsetWidth) Plotly.Plots.resize(plot).then(repaint); }).observe(element);
 new MutationObserver(repaint).observe(document.body, { attributes: true, attributeFilter: ['class'] });
-watch(['points', 'paint'], draw);
+watch(['points', 'paint', 'empty'], draw);
 watch('marked', readMask);
 draw();

@@ -16,7 +16,8 @@ from uld_explorer.ui.handlers import current, in_words
 from uld_explorer.ui.opened import Kept, Opened, whole
 from uld_explorer.ui.opened_run import open_run_data
 from uld_explorer.ui.patches import patch, thumb
-from uld_explorer.ui.scatter import NOTHING, EmbedScatter, mask_of
+from uld_explorer.ui.pose_cards import NO_POSES
+from uld_explorer.ui.scatter import NOTHING, SOON, EmbedScatter, mask_of
 from uld_explorer.ui.selection import after
 from uld_explorer.ui.tabs.parts import EMPTY, Parts, Shown, Tab, clickable
 
@@ -25,7 +26,6 @@ ABOUT = {
     "keypoints": "A point is a landmark in one picture. Tight islands of one colour mean one thing.",
     "poses": "A point is a picture. Neighbours are turned alike; nobody told which way.",
 }
-NO_POSES = "D-ULD++ learns poses; this run has none."
 HELP = (
     "Draw a lasso on either map, click a point, or click the name of a group: the other map and the pictures below "
     "show the same. Shift adds, Escape clears."
@@ -53,7 +53,7 @@ def build(parts: Parts) -> None:
         parts["map_distance"] = gr.Slider(0.0, 1.0, mapping.DISTANCE, step=0.05, label="Least distance", info=info)
         parts["map_again"] = gr.Button("Draw again")
     parts["map_note"] = gr.HTML()
-    parts["explore_bar"] = gr.HTML()
+    parts["explore_bar"] = gr.HTML(elem_id="explore-bar")
     parts["explore_gallery"] = clickable(elem_id="explore-gallery")
 
 
@@ -61,7 +61,7 @@ def draw(shown: Shown) -> list[Any]:
     """Everything."""
     data, opened = shown.data, shown.opened
     if data is None:
-        empty = gr.update(points=NOTHING, paint=NOTHING, marked=NOTHING, tiles=NOTHING)
+        empty = gr.update(points=NOTHING, paint=NOTHING, marked=NOTHING, tiles=NOTHING, empty=SOON)
         return [empty, empty, *_menus(shown), gr.update(visible=False), "", shown.nothing]
     linked = linked_maps.linked(data, opened.view)
     ticket = f"{sessions.token_of(shown.kept)}/{shown.run.id}"
@@ -71,6 +71,7 @@ def draw(shown: Shown) -> list[Any]:
             paint=linked_maps.paint(data, what, opened.view),
             tiles=linked_maps.tiles(data, what, opened.view, ticket),
             marked=mask_of(mask),
+            empty=SOON if what == "keypoints" or data.poses is not None else NO_POSES,
         )
         for what, mask in (("keypoints", linked.keypoints), ("poses", linked.poses))
     ]

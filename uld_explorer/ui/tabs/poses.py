@@ -18,7 +18,7 @@ from uld_explorer.runs import Run
 from uld_explorer.types import UserError
 from uld_explorer.ui import linked_maps, pose_cards, sessions
 from uld_explorer.ui.opened_run import OpenedRun, open_run_data
-from uld_explorer.ui.scatter import NOTHING, EmbedScatter, mask_of
+from uld_explorer.ui.scatter import NOTHING, SOON, EmbedScatter, mask_of
 from uld_explorer.ui.tabs.parts import EMPTY, Parts, Shown, Tab, clickable
 
 OUTPUTS = ("pose_cards", "dial_map", "dial")
@@ -44,11 +44,10 @@ def build(parts: Parts) -> None:
 def draw(shown: Shown) -> list[Any]:
     """Cards of all pose clusters; the map to dial on."""
     data = shown.data
-    nothing = gr.update(points=NOTHING, paint=NOTHING, marked=NOTHING, tiles=NOTHING)
-    if data is None:
-        return [shown.nothing, nothing, ""]
-    if data.poses is None:
-        return [EMPTY.format(pose_cards.NO_POSES), nothing, ""]
+    if data is None or data.poses is None:
+        words = shown.nothing if data is None else EMPTY.format(pose_cards.NO_POSES)
+        empty = SOON if data is None else pose_cards.NO_POSES
+        return [words, gr.update(points=NOTHING, paint=NOTHING, marked=NOTHING, tiles=NOTHING, empty=empty), ""]
     view = linked_maps.View()
     ticket = f"{sessions.token_of(shown.kept)}/{shown.run.id}"
     update = gr.update(
@@ -56,6 +55,7 @@ def draw(shown: Shown) -> list[Any]:
         paint=linked_maps.paint(data, "poses", view),
         tiles=linked_maps.tiles(data, "poses", view, ticket),
         marked=NOTHING,
+        empty=SOON,
     )
     return [_cards(str(shown.run.folder), data.stamp), update, _dial(shown)]
 

@@ -32,7 +32,7 @@ def build(parts: Parts) -> None:
     with gr.Row(equal_height=False):
         for name in ("losses", "rounds", "mixing"):
             with gr.Column(min_width=280):
-                parts[name] = FigureView(empty=SOON, elem_id=name)
+                parts[name] = FigureView(elem_id=name)
     parts["round_table"] = gr.HTML(elem_id="round-table")
     parts["panels"] = gr.HTML(elem_id="panels")
     parts["log"] = gr.HTML(elem_id="log")
@@ -59,7 +59,9 @@ def live(run: Run) -> list[Any]:
     rounds = figures.round_curves(story) if story.rounds else None
     weights = next((each.mixing_weights for each in reversed(story.rounds) if each.mixing_weights), None)
     mixing = figures.mixing_weights(weights) if weights else None
-    views = [gr.update(figure=figure_json(figure), empty=empty) for figure in (losses, rounds, mixing)]
+    words = [empty, "", ""]  # said once, not three times
+    figures_and_words = zip((losses, rounds, mixing), words, strict=True)
+    views = [gr.update(figure=figure_json(figure), empty=text) for figure, text in figures_and_words]
     return [*views, training_view.round_table(story.rounds), _panels(run, story), training_view.log(story)]
 
 
