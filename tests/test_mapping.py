@@ -49,6 +49,15 @@ def test_all_maps_are_drawn_and_told(run: Run) -> None:
     assert rounds_of(run) == [1, 2, 3] and run.snapshots() == [], "snapshots go when they are drawn"
 
 
+def test_pca_is_there_before_umap_has_come(run: Run) -> None:
+    stage = iter_draw_maps(run, 0)
+    next(stage)
+    first = placed(run, "poses")
+    poses = run.poses()
+    assert first is not None and poses is not None
+    np.testing.assert_array_equal(first.xy, mapping.pca_map(poses.codes))
+
+
 def test_points_stay_where_they_are_over_the_rounds(run: Run) -> None:
     """The maps of neighbouring rounds lie on each other, whatever way PCA turned them."""
     drain(iter_draw_maps(run, 0))

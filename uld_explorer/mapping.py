@@ -60,12 +60,15 @@ def iter_draw_maps(run: Run, seed: int) -> Stage[None]:
         return
     later = [name for name, _ in _earlier_rounds(run)]
     total = 1 + (poses is not None) + len(later)
-    yield progress(STAGE, 0, total)
     rows = np.sort(np.random.default_rng(seed).permutation(len(points.label))[:MAP_POINTS])
-    run.save_arrays("map", {"rows": rows, "xy": MapChoice().place(points.descriptor[rows], seed)})
+    drawn = {"map": (rows, points.descriptor[rows])}
     if poses is not None:
-        yield progress(STAGE, 1, total)
-        run.save_arrays("pose_map", {"rows": np.arange(len(poses.codes)), "xy": MapChoice().place(poses.codes, seed)})
+        drawn["pose_map"] = (np.arange(len(poses.codes)), poses.codes)
+    for name, (each, x) in drawn.items():  # PCA at once, so that there is something to look at
+        run.save_arrays(name, {"rows": each, "xy": pca_map(x)})
+    for step, (name, (each, x)) in enumerate(drawn.items()):
+        yield progress(STAGE, step, total)
+        run.save_arrays(name, {"rows": each, "xy": MapChoice().place(x, seed)})
     yield from _iter_round_maps(run, seed, total)
     yield progress(STAGE, total, total)
 

@@ -17,8 +17,8 @@ from uld_explorer.landmarks.edits import Edited
 from uld_explorer.runs import Run
 from uld_explorer.types import Annotations, ImageSet, Keypoints, Landmarks, PoseCodes, Regions, Report
 
-FILES = ("results/landmarks.safetensors", "results/map.safetensors", "results/round_maps.safetensors", "edits.json")
-LATER = ("results/keypoints.safetensors", "results/report.json", "model/model.json")
+FILES = ("results/landmarks.safetensors", "results/map.safetensors", "results/pose_map.safetensors", "edits.json")
+LATER = ("results/round_maps.safetensors", "results/keypoints.safetensors", "results/report.json", "model/model.json")
 
 
 @dataclass(frozen=True)
