@@ -208,3 +208,22 @@ def test_one_person_cannot_take_all_places(jobs: Jobs, tmp_path: Path) -> None:
         stage.go(1)
     for run in (*mine[:OWN_LIMIT], other):
         assert finish(jobs, run)[-1].kind == "done"
+
+
+def test_a_paused_run_says_so_and_can_be_begun_again(jobs: Jobs, run: Run) -> None:
+    """The same run is never driven twice at once."""
+    stage = Gated(run)
+    jobs.start(run, stage)
+    with pytest.raises(UserError, match="running already"):
+        jobs.start(run, stage)
+    assert jobs.pause(run)
+    stage.go(2)
+    assert finish(jobs, run)[-1].kind == "paused" and stage.closed
+    assert run.view().state == "paused" and "goes on from here" in run.view().message
+    again = Gated(run)
+    jobs.start(run, again)
+    again.go(1)
+    wait_for(lambda: again.taken == 1 and run.view().state == "running")
+    assert jobs.cancel(run)
+    again.go(1)
+    assert finish(jobs, run)[-1].kind == "cancelled" and not jobs.pause(run)

@@ -36,6 +36,7 @@ BELOW: dict[str, set[str]] = {
     "reproduce": {*CORE, "runs", "data", "landmarks", "analysis", "workflow"},
     "cli_parser": {"settings", "data", "landmarks"},
     "cli_progress": {"events", "runs"},
+    "cli_lists": {"paths", "runs", "data", "features", "landmarks", "export"},
     "cli": {
         *CORE,
         "runs",
@@ -49,6 +50,7 @@ BELOW: dict[str, set[str]] = {
         "reproduce",
         "cli_parser",
         "cli_progress",
+        "cli_lists",
     },
     "ui": {*CORE, "runs", "data", "features", "landmarks", "jobs", *LATER, "measuring", "workflow", "estimate"},
     "__init__": {"landmarks", "workflow"},

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from uld_explorer.cli_lists import LISTS
 from uld_explorer.cli_parser import build_parser
 from uld_explorer.cli_progress import Progress, follow
 from uld_explorer.events import Event, Stage
@@ -247,7 +248,7 @@ def _open_study(args: argparse.Namespace, show: Progress) -> tuple[ImageSet, Ima
 
 def listing(args: argparse.Namespace, show: Progress) -> dict[str, Any]:
     """Print one of the tables."""
-    rows = _LISTS[args.what]()
+    rows = LISTS[args.what]()
     if not args.json:
         for name, text in rows.items():
             print(f"{name:24} {text}")
@@ -256,42 +257,6 @@ def listing(args: argparse.Namespace, show: Progress) -> dict[str, Any]:
     return {args.what: rows}
 
 
-def _list_runs() -> dict[str, str]:
-    from uld_explorer.paths import runs_dir
-    from uld_explorer.runs import list_runs
-
-    return {run.id: f"{run.info().get('source', '?')}, {run.view().state}" for run in list_runs(runs_dir())}
-
-
-def _list_backbones() -> dict[str, str]:
-    from uld_explorer.features.recipes import RECIPES
-
-    return {name: recipe.note for name, recipe in RECIPES.items()}
-
-
-def _list_methods() -> dict[str, str]:
-    return {name: method.help for name, method in METHODS.items()}
-
-
-def _list_demos() -> dict[str, str]:
-    from uld_explorer.data.sources import DEMOS
-
-    return {f"demo:{name}": text for name, text in DEMOS.items()}
-
-
-def _list_formats() -> dict[str, str]:
-    from uld_explorer.export.formats import FORMATS
-
-    return {name: item.title for name, item in FORMATS.items()}
-
-
-_LISTS = {
-    "runs": _list_runs,
-    "backbones": _list_backbones,
-    "methods": _list_methods,
-    "demos": _list_demos,
-    "formats": _list_formats,
-}
 _VERBS = {
     "discover": discover,
     "evaluate": evaluate,

@@ -70,7 +70,7 @@ class Run:
 
     def view(self) -> RunView:
         """What the run looks like now."""
-        return fold(self.events())
+        return _log(str(self.folder / "events.jsonl")).view()
 
     def save_arrays(self, name: str, arrays: dict[str, np.ndarray]) -> None:
         """results/NAME.safetensors."""
@@ -214,6 +214,17 @@ class _Log:
     def __init__(self, path: str) -> None:
         self.path, self.lock = Path(path), threading.Lock()
         self.file, self.offset, self.events = 0, 0, list[Event]()
+        self.folded, self.known = 0, RunView()
+
+    def view(self) -> RunView:
+        """What the run looks like now; only new events are folded into what it looked like before."""
+        events = self.read()
+        with self.lock:
+            if self.folded > len(events):
+                self.folded, self.known = 0, RunView()
+            self.known = fold(events[self.folded :], self.known)
+            self.folded = len(events)
+            return self.known
 
     def read(self) -> list[Event]:
         """All events so far."""

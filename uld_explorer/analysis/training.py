@@ -65,7 +65,7 @@ def _add(phase: Phase, event: Event) -> None:
         return  # the first event of a phase has none; after a stop some are told again
     phase.steps.append(event.step)
     phase.rates.append(float(event.data.get("rate", 0.0)))
-    for name in {*phase.losses, *losses}:
+    for name in dict.fromkeys((*phase.losses, *losses)):  # in their order, which is that of the colours
         values = phase.losses.setdefault(name, [None] * (len(phase.steps) - 1))
         values.append(None if losses.get(name) is None else float(losses[name]))
 

@@ -12,29 +12,18 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 import gradio as gr
 
 from uld_explorer.export.formats import FORMATS
-from uld_explorer.ui import api, gallery, handlers, sessions, sources, status
+from uld_explorer.ui import api, handlers, sessions, sources
 from uld_explorer.ui.controls import METHOD_CHOICES, METHOD_INFO, build_controls, fit_controls, presets
-from uld_explorer.ui.downloads import downloads
-from uld_explorer.ui.handlers import current
+from uld_explorer.ui.drawing import FOLLOWED, TABS, draw_tab, drawing, follow, redraw, show, watch
 from uld_explorer.ui.opened import ORDERS, Kept, Opened, chosen
-from uld_explorer.ui.opened_run import open_run_data, stamp_of
-from uld_explorer.ui.tabs import explore, landmarks, numbers, passports, poses, train, try_it
-from uld_explorer.ui.tabs.parts import QUIET, Parts, Shown, Tab, clickable
+from uld_explorer.ui.tabs import explore, train, try_it
+from uld_explorer.ui.tabs.parts import QUIET, Parts, clickable
 from uld_explorer.ui.theme import STYLES, theme
 
 TITLE = "ULD Explorer"
 LEAD = "Landmarks that mean the same on every picture, with nobody having annotated anything."
 KINDS = [("Demo: faces", "faces"), ("Demo: rendered heads", "heads"), ("My pictures", "mine")]
 MAX_UPLOAD = "2gb"
-TABS: tuple[Tab, ...] = (
-    landmarks.TAB,
-    explore.TAB,
-    passports.TAB,
-    poses.TAB,
-    train.TAB,
-    try_it.TAB,
-    numbers.TAB,
-)
 FOLD_SIDEBAR = """() => {
   const toggle = document.querySelector('.sidebar.open .toggle-button');
   if (window.innerWidth < 768 && toggle) toggle.click();
@@ -42,9 +31,6 @@ FOLD_SIDEBAR = """() => {
 """On a phone the open sidebar would cover the landmarks, which should be the first thing seen."""
 KEEP_ADDRESS = "(query) => { if (query) history.replaceState(null, '', '?' + query); }"
 SHOW_LARGE = "() => document.querySelector('#large .uld-large')?.scrollIntoView({ block: 'nearest' })"
-BAR = ("chips", "pose_chips", "large", "close", "link")
-"""Parts above the tabs that depend on what is singled out."""
-RUN_BAR = ("run", "state", "timer", "cancel", "pause", "resume", "header")
 
 
 def build_page() -> gr.Blocks:
@@ -55,6 +41,7 @@ def build_page() -> gr.Blocks:
             "memory": gr.BrowserState({}, storage_key="uld-explorer", secret=sessions.browser_secret()),
             "opened": gr.State(Opened()),
             "seen": gr.State(""),
+            "watched": gr.State(""),
             "timer": gr.Timer(1.0, active=False),
             "link": gr.Textbox(visible="hidden", label="address"),
         }
@@ -114,21 +101,21 @@ def _run_bar(parts: Parts) -> None:
 
 def _wire(page: gr.Blocks, parts: Parts) -> None:
     memory, opened = parts["memory"], parts["opened"]
-    show, again = _drawing(parts, _show, everything=True), _drawing(parts, _redraw)
-    page.load(_welcome, [memory], [memory, opened], **QUIET).then(**show).then(**_select_tab(parts))
+    shows, again = drawing(parts, show, everything=True), drawing(parts, redraw)
+    page.load(_welcome, [memory], [memory, opened], **QUIET).then(**shows).then(**_select_tab(parts))
     page.load(None, None, None, js=FOLD_SIDEBAR)
     parts["link"].change(None, [parts["link"]], None, js=KEEP_ADDRESS)
     _wire_pictures(parts)
-    _wire_run(parts, show)
+    _wire_run(parts, shows)
     for name in ("chips", "pose_chips", "gallery", "explore_gallery", "pose_cards", "dial"):
         clicked = parts[name].select(_choose, [opened], [opened], **QUIET).then(**again)
         clicked.then(None, None, None, js=SHOW_LARGE)
     parts["close"].click(lambda now: replace(now, picture=None), [opened], [opened], **QUIET).then(**again)
     for tab in TABS:
         turned = parts[f"tab_{tab.name}"].select(_turn_to(tab.name), [opened], [opened], **QUIET)
-        turned.then(**_drawing(parts, _draw_tab))
+        turned.then(**drawing(parts, draw_tab))
     _wire_maps(parts, again)
-    _wire_passports(parts, show, again)
+    _wire_passports(parts, shows, again)
     tried = [parts["try_files"], parts["try_camera"], parts["try_roi"], memory, opened]
     parts["try"].click(try_it.answer, tried, parts["try_result"], api_visibility="private", concurrency_limit=2)
 
@@ -161,7 +148,7 @@ def _wire_pictures(parts: Parts) -> None:
     gr.on([kind.change, files.change], **looked, trigger_mode="always_last", **QUIET)
 
 
-def _wire_run(parts: Parts, show: dict[str, Any]) -> None:
+def _wire_run(parts: Parts, shows: dict[str, Any]) -> None:
     memory, opened, controls, seen = parts["memory"], parts["opened"], parts["controls"], parts["seen"]
     names = list(controls)
 
@@ -179,19 +166,19 @@ def _wire_run(parts: Parts, show: dict[str, Any]) -> None:
     asked = [parts["kind"], parts["files"], method, *controls.values()]
     parts["estimate"].click(estimate, asked, parts["estimated"], concurrency_limit=1, **QUIET)
     begun = [parts["kind"], parts["files"], memory, method, *controls.values()]
-    parts["discover"].click(discover, begun, [memory, opened], **QUIET).then(**show).then(**_select_tab(parts))
+    parts["discover"].click(discover, begun, [memory, opened], **QUIET).then(**shows).then(**_select_tab(parts))
     for name, answer in (("cancel", handlers.cancel), ("pause", handlers.pause)):
         parts[name].click(answer, [memory, opened], None, **QUIET)
-    parts["resume"].click(handlers.resume, [memory, opened], [opened], **QUIET).then(**show)
-    parts["run"].input(handlers.open_run, [memory, parts["run"]], [memory, opened], **QUIET).then(**show)
+    parts["resume"].click(handlers.resume, [memory, opened], [opened], **QUIET).then(**shows)
+    parts["run"].input(handlers.open_run, [memory, parts["run"]], [memory, opened], **QUIET).then(**shows)
     acted = parts["runs"].select(handlers.act_on_run, [memory, opened], [memory, opened], **QUIET)
-    acted.then(**show).then(**_select_tab(parts))
-    followed = [parts["state"], *(parts[name] for name in ("timer", "cancel", "pause", "resume")), seen]
-    parts["timer"].tick(_follow, [memory, opened], followed, **QUIET)
-    live = [parts[name] for name in train.LIVE]
-    parts["timer"].tick(_watch, [memory, opened], live, trigger_mode="once", **QUIET)
+    acted.then(**shows).then(**_select_tab(parts))
+    parts["timer"].tick(follow, [memory, opened], [parts[name] for name in FOLLOWED], **QUIET)
+    watched = parts["watched"]
+    live = [*(parts[name] for name in train.LIVE), watched]
+    parts["timer"].tick(watch, [memory, opened, watched], live, trigger_mode="once", **QUIET)
     # The mark changes when results appear and when the run ends: then everything is drawn again.
-    seen.change(**show)
+    seen.change(**shows)
 
 
 def _wire_maps(parts: Parts, again: dict[str, Any]) -> None:
@@ -200,7 +187,7 @@ def _wire_maps(parts: Parts, again: dict[str, Any]) -> None:
         # One after the other, so that none of two quick ones starts from what was before the first.
         quick: dict[str, Any] = {"trigger_mode": "multiple", "concurrency_limit": 1, **QUIET}
         parts[name].select(_selecting(what), [opened], [opened], **quick).then(**again)
-    draw = _drawing(parts, _draw_tab)
+    draw = drawing(parts, draw_tab)
     menus = [parts["by_keypoints"], parts["by_poses"]]
     for menu in menus:
         menu.input(explore.coloured, [opened, *menus], [opened], **QUIET).then(**draw)
@@ -225,94 +212,17 @@ def _selecting(what: str) -> Callable[[Opened, gr.EventData], Opened]:
     return dialled if what == "dial" else selected
 
 
-def _wire_passports(parts: Parts, show: dict[str, Any], again: dict[str, Any]) -> None:
+def _wire_passports(parts: Parts, shows: dict[str, Any], again: dict[str, Any]) -> None:
     memory, opened = parts["memory"], parts["opened"]
     edited = parts["passports"].select(handlers.edit, [memory, opened], [memory, opened], **QUIET)
-    edited.then(**show)
+    edited.then(**shows)
     for name, answer in (("undo", handlers.undo), ("redo", handlers.redo)):
-        parts[name].click(answer, [memory, opened], [opened], **QUIET).then(**show)
+        parts[name].click(answer, [memory, opened], [opened], **QUIET).then(**shows)
 
     def sort(now: Opened, order: str) -> Opened:
         return replace(now, order=order) if order in ORDERS else now
 
-    parts["order"].input(sort, [opened, parts["order"]], [opened], **QUIET).then(**_drawing(parts, _draw_tab))
-
-
-# ---------------------------------------------------------------- drawing
-
-
-def _outputs(parts: Parts, everything: bool) -> list[Any]:
-    names = [*(RUN_BAR if everything else ()), *BAR, *(name for tab in TABS for name in tab.outputs)]
-    return [parts[name] for name in names] + (parts["downloads"] if everything else [])
-
-
-def _drawing(parts: Parts, draw: Callable[..., list[Any]], everything: bool = False) -> dict[str, Any]:
-    """Arguments of an event that draws the opened run."""
-    return {"fn": draw, "inputs": [parts["memory"], parts["opened"]], "outputs": _outputs(parts, everything), **QUIET}
-
-
-def _shown(kept: Kept | None, opened: Opened) -> Shown:
-    run = current(kept, opened)
-    data = open_run_data(run)
-    count = 0 if data is None else data.landmarks.present.shape[1]
-    if opened.focus is not None and opened.focus >= count:
-        opened = replace(opened, focus=None)  # another run, or an address from one
-    return Shown(run, data, opened, kept, handlers.is_running(run))
-
-
-def _show(kept: Kept | None, opened: Opened) -> list[Any]:
-    shown = _shown(kept, opened)
-    run = shown.run
-    choices = gr.Dropdown(choices=sessions.run_choices(sessions.token_of(kept), handlers.is_running), value=run.id)
-    files = [gr.DownloadButton(value=path, interactive=path is not None) for path in downloads(run)]
-    header = status.facts(run.info(), run.settings())
-    return [choices, *_progress(run), header, *_bar(shown), *_tabs(shown, lambda tab: tab.draw(shown)), *files]
-
-
-def _redraw(kept: Kept | None, opened: Opened) -> list[Any]:
-    shown = _shown(kept, opened)
-    return [*_bar(shown), *_tabs(shown, lambda tab: tab.redraw(shown))]
-
-
-def _draw_tab(kept: Kept | None, opened: Opened) -> list[Any]:
-    shown = _shown(kept, opened)
-    return [*_bar(shown), *_tabs(shown, lambda tab: tab.draw(shown))]
-
-
-def _tabs(shown: Shown, answer: Callable[[Tab], list[Any]]) -> list[Any]:
-    """What the opened tab draws; the others are drawn when they are turned to."""
-    values: list[Any] = []
-    for tab in TABS:
-        values += answer(tab) if tab.name == shown.opened.tab else [gr.skip()] * len(tab.outputs)
-    return values
-
-
-def _bar(shown: Shown) -> list[Any]:
-    data, opened = shown.data, shown.opened
-    query = opened.to_query()
-    if data is None:
-        return ["", "", "", gr.update(visible=False), query]
-    large = ""
-    if opened.picture is not None and opened.picture < len(data.images):
-        large = gallery.large(data.images, data.landmarks, data.regions, opened.picture, opened.focus)
-    chips = gallery.chips(data.landmarks, opened.focus)
-    return [chips, gallery.pose_chips(data.poses, opened.pose), large, gr.update(visible=bool(large)), query]
-
-
-def _progress(run: Any) -> list[Any]:
-    running = handlers.is_running(run)
-    buttons = [gr.update(visible=running), gr.update(visible=running), gr.update(visible=handlers.can_resume(run))]
-    return [sessions.progress(run, running), gr.Timer(active=running), *buttons]
-
-
-def _follow(kept: Kept | None, opened: Opened) -> list[Any]:
-    run = current(kept, opened)
-    return [*_progress(run), f"{stamp_of(run)} {handlers.is_running(run)}"]
-
-
-def _watch(kept: Kept | None, opened: Opened) -> list[Any]:
-    """The live parts of the Train tab, where that is looked at."""
-    return train.live(current(kept, opened)) if opened.tab == "train" else [gr.skip()] * len(train.LIVE)
+    parts["order"].input(sort, [opened, parts["order"]], [opened], **QUIET).then(**drawing(parts, draw_tab))
 
 
 def launch(page: gr.Blocks) -> None:

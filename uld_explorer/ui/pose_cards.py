@@ -41,7 +41,7 @@ def _card(images: ImageSet, regions: Regions, landmarks: Landmarks, profile: Pos
     title = f"pose {profile.number + 1}"
     return (
         f'<article class="uld-pose-card" aria-label="{title}"><header>'
-        f'<i style="background:{colour(profile.number)}"></i><b>{title}</b>'
+        f'<i style="background:{colour(profile.number)}"></i><b>{title}</b> '
         f"<span>{len(profile.rows)} pictures, {share:.0f} %</span></header>"
         f"{_mean(images, regions, landmarks, profile)}{yaw}"
         f'<div class="uld-nearest" aria-label="its most typical pictures">{nearest}</div>'

@@ -38,7 +38,7 @@ def _round(images: ImageSet, regions: Regions, number: int, arrays: dict[str, np
 
 def _panel(images: ImageSet, row: int, points: np.ndarray, heat: np.ndarray, affine: np.ndarray) -> str:
     width, height = (int(v) for v in images.sizes[row])
-    (a, c, e), (b, d, f) = affine
+    (a, c, e), (b, d, f) = affine + 0.0  # no negative zeros
     marks = "".join(mark(k, xy, 0.03 * max(width, height)) for k, xy in enumerate(points) if np.isfinite(xy).all())
     name = html.escape(images.names[row])
     picture = f'<image href="{data_uri(images.paths[row].read_bytes())}" width="{width}" height="{height}"/>'

@@ -42,7 +42,8 @@ def build(parts: Parts) -> None:
 
 def draw(shown: Shown) -> list[Any]:
     """Everything of the opened run's training, and all runs."""
-    return [*live(shown.run), runs_html(shown)]
+    *parts, _ = live(shown.run)
+    return [*parts, runs_html(shown)]
 
 
 def runs_html(shown: Shown) -> str:
@@ -51,18 +52,30 @@ def runs_html(shown: Shown) -> str:
     return training_view.run_list([_listed(run, run.id == shown.run.id) for run in runs])
 
 
-def live(run: Run) -> list[Any]:
-    """What changes while a run trains."""
-    story = training_story(run.events())
+def live(run: Run, before: str = "") -> list[Any]:
+    """Values for LIVE, gr.skip() for what is as it was at the mark `before`; the last is the mark of now."""
+    events = run.events()
+    story = training_story(events)
+    counts = (run.id, len(events), len(story.rounds), len(story.notes))
+    known = before.split("/") if before.startswith(f"{run.id}/") else ["", "", "", ""]
+    told, rounds, said = (str(count) != mark for count, mark in zip(counts[1:], known[1:], strict=True))
+    table = [training_view.round_table(story.rounds), _panels(run, story)] if rounds else [gr.skip()] * 2
+    log = training_view.log(story) if said else gr.skip()
+    views = _figures(run, story) if told else [gr.skip()] * 3
+    return [*views, *table, log, "/".join(map(str, counts))]
+
+
+def _figures(run: Run, story: TrainingStory) -> list[Any]:
     empty = SOON if run.settings().get("round_steps") or not run.settings() else UNTRAINED
     losses = figures.loss_curves(story) if any(phase.steps for phase in story.phases) else None
     rounds = figures.round_curves(story) if story.rounds else None
     weights = next((each.mixing_weights for each in reversed(story.rounds) if each.mixing_weights), None)
     mixing = figures.mixing_weights(weights) if weights else None
-    words = [empty, "", ""]  # said once, not three times
-    figures_and_words = zip((losses, rounds, mixing), words, strict=True)
-    views = [gr.update(figure=figure_json(figure), empty=text) for figure, text in figures_and_words]
-    return [*views, training_view.round_table(story.rounds), _panels(run, story), training_view.log(story)]
+    words = (empty, "", "")  # said once, not three times
+    return [
+        gr.update(figure=figure_json(figure), empty=text)
+        for figure, text in zip((losses, rounds, mixing), words, strict=True)
+    ]
 
 
 def _panels(run: Run, story: TrainingStory) -> str:
