@@ -102,7 +102,8 @@ def _run_bar(parts: Parts) -> None:
 def _wire(page: gr.Blocks, parts: Parts) -> None:
     memory, opened = parts["memory"], parts["opened"]
     shows, again = drawing(parts, show, everything=True), drawing(parts, redraw)
-    page.load(_welcome, [memory], [memory, opened], **QUIET).then(**shows).then(**_select_tab(parts))
+    arrived = page.load(_welcome, [memory], [memory, opened], **QUIET)
+    arrived.then(**_select_tab(parts, first=True)).then(**shows)
     page.load(None, None, None, js=FOLD_SIDEBAR)
     parts["link"].change(None, [parts["link"]], None, js=KEEP_ADDRESS)
     _wire_pictures(parts)
@@ -132,11 +133,14 @@ def _turn_to(name: str) -> Callable[[Opened], Opened]:
     return lambda opened: replace(opened, tab=name)
 
 
-def _select_tab(parts: Parts) -> dict[str, Any]:
-    """Arguments of an event that turns to the tab that is opened."""
+def _select_tab(parts: Parts, first: bool = False) -> dict[str, Any]:
+    """Arguments of an event that turns to the tab that is opened.
+
+    first: the page has just come up with its first tab; whoever has turned to another one by now is left there.
+    """
 
     def select(opened: Opened) -> Any:
-        return gr.Tabs(selected=opened.tab)
+        return gr.skip() if first and opened.tab == Opened().tab else gr.Tabs(selected=opened.tab)
 
     return {"fn": select, "inputs": [parts["opened"]], "outputs": [parts["tabs"]], **QUIET}
 

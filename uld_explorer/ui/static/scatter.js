@@ -49,13 +49,14 @@ async function draw() {
     return;
   }
   const moved = points?.revision !== props.points.revision, repainted = paint?.revision !== props.paint.revision;
-  if (!moved && !repainted) return;
+  const groups = decode(props.paint.group, Int16Array);
+  // Where the counts differ, the other half of the change is on its way.
+  if ((!moved && !repainted) || groups.length !== props.points.count) return;
   const before = moved && points?.set === props.points.set && x?.length === props.points.count ? [x, y] : null;
   const started = performance.now();
   points = props.points; paint = props.paint;
   if (moved) { x = decode(points.x, Float32Array); y = decode(points.y, Float32Array); cursor = -1; }
-  group = decode(paint.group, Int16Array);
-  if (group.length !== x.length) return;  // the other half of the change is on its way
+  group = groups;
   if (repainted) hidden = new Set();
   sortGroups();
   Plotly = await library();
@@ -126,6 +127,7 @@ function dots(pen, width, height) {
 // ---------------------------------------------------------------- selection
 
 function readMask() {
+  if (!wired) return;  // nothing is drawn yet; draw() comes back here
   const bits = props.marked?.bits;
   if (!points || !bits || props.marked.count !== x.length) return setMask(null);
   const raw = bytes(bits), next = new Uint8Array(x.length);
@@ -236,13 +238,13 @@ const tools = {
 };
 find('.uld-map-bar').addEventListener('click', (event) => {
   const tool = event.target.closest('[data-tool]')?.dataset.tool;
-  if (tool && points) tools[tool]();
+  if (tool && wired) tools[tool]();
 });
 
 // So that Escape and the arrow keys are meant for the map that was touched last.
 stage.addEventListener('pointerdown', () => stage.focus({ preventScroll: true }));
 const at = (event) => { const box = over.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
-over.addEventListener('pointerdown', (event) => { if (!points) return; trail = [at(event)]; add = event.shiftKey; over.setPointerCapture(event.pointerId); });
+over.addEventListener('pointerdown', (event) => { if (!wired) return; trail = [at(event)]; add = event.shiftKey; over.setPointerCapture(event.pointerId); });
 over.addEventListener('pointermove', (event) => {
   if (!trail) return;
   const [a, b] = at(event), [c, d] = trail[trail.length - 1];
@@ -274,7 +276,7 @@ function step(dx, dy) {
 
 const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 element.addEventListener('keydown', (event) => {
-  if (!points) return;
+  if (!wired) return;
   if (event.key === 'Escape') { setDrawing(false); cursor = -1; clear(); return; }
   if (event.target !== stage) return;
   if (arrows[event.key]) step(...arrows[event.key]);
