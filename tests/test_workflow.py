@@ -156,6 +156,24 @@ def test_a_run_that_was_stopped_while_it_was_measured_is_not_found_again(colours
     }
 
 
+def test_a_run_that_goes_on_keeps_what_it_has_shown(colours: Path, images: ImageSet) -> None:
+    """Stopped again before its next round, it still has landmarks to look at; other pictures begin anew."""
+    run = create_run(colours / "shown")
+    stage = workflow.iter_discover(images, "zeroshot", settings(), run)
+    for event in stage:
+        if event.stage == "clustering":
+            break
+    stage.close()
+    run.save_arrays("round_1", {"rows": np.arange(2)})
+    for some, kept in ((images, True), (images.take(np.arange(6)), False)):
+        again = workflow.iter_discover(some, "zeroshot", settings(), run)
+        for event in again:
+            if event.stage == "clustering":
+                break
+        again.close()
+        assert (run.load_arrays("round_1") is not None) == kept
+
+
 def test_other_settings_in_the_folder_of_a_stopped_run_are_found_anew(colours: Path, images: ImageSet) -> None:
     run = create_run(colours / "changed")
     stage = workflow.iter_discover(images, "zeroshot", settings(), run)

@@ -81,8 +81,11 @@ def iter_discover(
 
 
 def _iter_begin(run: Run, images: ImageSet, method: str, settings: RunSettings) -> Stage[None]:
-    """Write what is known of a run before anything is computed."""
-    run.clear()
+    """Write what is known of a run before anything is computed; one that goes on keeps what its rounds have shown."""
+    before = run.pictures()
+    going_on = before is not None and before.ids == images.ids and run.info().get("method") == method
+    if not going_on or run.settings() != settings.to_json():
+        run.clear()
     run.update_info(method=method, source=images.label, images=len(images), skipped=len(images.skipped))
     write_json(run.folder / "settings.json", settings.to_json())
     run.save_pictures(images)

@@ -144,6 +144,7 @@ def test_another_visitor_does_not_see_my_runs(page: Any, playwright: Any, addres
     stranger.goto(address)
     stranger.wait_for_selector(".uld-card")
     stranger.get_by_label("Run", exact=True).click()
+    stranger.get_by_role("option").first.wait_for()
     assert stranger.get_by_role("option").count() == 1
     other.close()
 
