@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from tests.landmarks.test_edits import found
-from tests.ui.conftest import make_images
+from tests.ui.conftest import keep_found, make_images
 from uld_explorer import editing, workflow
-from uld_explorer.events import drain
 from uld_explorer.landmarks.edits import Edit
 from uld_explorer.runs import Run, create_run
 from uld_explorer.types import UserError
@@ -20,14 +19,7 @@ from uld_explorer.types import UserError
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """Twelve pictures with three landmarks."""
-    run, images, some = create_run(tmp_path / "runs"), make_images(tmp_path / "pictures", 12), found()
-    run.save_pictures(images)
-    drain(run.iter_save_thumbs(images))
-    run.save_landmarks(some.landmarks)
-    run.save_keypoints(some.keypoints)
-    assert some.poses is not None
-    run.save_poses(some.poses)
-    return run
+    return keep_found(create_run(tmp_path / "runs"), make_images(tmp_path / "pictures", 12), found())
 
 
 def test_edits_are_replayed_and_nothing_that_was_found_changes(run: Run) -> None:

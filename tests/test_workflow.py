@@ -97,6 +97,13 @@ def discover(images: ImageSet, folder: Path, **choices: Any) -> tuple[Run, Repor
     return run, report
 
 
+def stop_at(words: str, images: ImageSet, run: Run) -> None:
+    """Discover until this stage has begun, then stop as whoever cancels does."""
+    stage = workflow.iter_discover(images, "zeroshot", settings(), run)
+    assert any(event.stage == words for event in stage)
+    stage.close()
+
+
 # --- the run's folder ---------------------------------------------------------------------------------------------
 
 
@@ -138,11 +145,7 @@ def test_what_is_written_is_what_was_returned(finished: tuple[Run, Discovered], 
 
 def test_a_run_that_was_stopped_while_it_was_measured_is_not_found_again(colours: Path, images: ImageSet) -> None:
     run = create_run(colours / "stopped")
-    stage = workflow.iter_discover(images, "zeroshot", settings(), run)
-    for event in stage:
-        if event.stage == "measuring errors":
-            break
-    stage.close()
+    stop_at("measuring errors", images, run)
     stamp = (run.folder / "model" / "model.json").stat().st_mtime_ns
     again = workflow.iter_discover(images, "zeroshot", settings(), create_run(colours, folder=run.folder, resume=True))
     events = list(again)
@@ -159,28 +162,16 @@ def test_a_run_that_was_stopped_while_it_was_measured_is_not_found_again(colours
 def test_a_run_that_goes_on_keeps_what_it_has_shown(colours: Path, images: ImageSet) -> None:
     """Stopped again before its next round, it still has landmarks to look at; other pictures begin anew."""
     run = create_run(colours / "shown")
-    stage = workflow.iter_discover(images, "zeroshot", settings(), run)
-    for event in stage:
-        if event.stage == "clustering":
-            break
-    stage.close()
+    stop_at("clustering", images, run)
     run.save_arrays("round_1", {"rows": np.arange(2)})
     for some, kept in ((images, True), (images.take(np.arange(6)), False)):
-        again = workflow.iter_discover(some, "zeroshot", settings(), run)
-        for event in again:
-            if event.stage == "clustering":
-                break
-        again.close()
+        stop_at("clustering", some, run)
         assert (run.load_arrays("round_1") is not None) == kept
 
 
 def test_other_settings_in_the_folder_of_a_stopped_run_are_found_anew(colours: Path, images: ImageSet) -> None:
     run = create_run(colours / "changed")
-    stage = workflow.iter_discover(images, "zeroshot", settings(), run)
-    for event in stage:
-        if event.stage == "measuring errors":
-            break
-    stage.close()
+    stop_at("measuring errors", images, run)
     drain(workflow.iter_discover(images, "zeroshot", settings(landmarks=3), run))
     landmarks = run.landmarks()
     assert landmarks is not None and landmarks.xy.shape[1] == 3

@@ -17,7 +17,7 @@ from uld_explorer.landmarks.label_rounds import new_network, weights_of
 from uld_explorer.landmarks.placement import place
 from uld_explorer.landmarks.pose_proxy import PoseVAE
 from uld_explorer.landmarks.pose_training import PoseWeights, _place_losses, _proxy_losses
-from uld_explorer.landmarks.self_training import descriptor_loss, heat_map_loss, look
+from uld_explorer.landmarks.self_training import Labelled, descriptor_loss, heat_map_loss, look
 from uld_explorer.landmarks.view_maps import ViewMaps
 
 
@@ -42,12 +42,17 @@ def mode() -> FakeTensorMode:
 ROWS, VIEW = np.array([0, 3, 0, 3]), np.array([0, 1, 1, 3])
 
 
-def test_the_losses_of_d_uld_stay_on_the_device(data: ViewMaps, mode: FakeTensorMode) -> None:
+def looked(data: ViewMaps) -> Labelled:
+    """What a network on the other device makes of some views."""
     away = Away(data.maps, data.views, data.affines, data.inside)
+    with torch.device("meta"):
+        network = new_network(data, settings())
+    return look(network, away, labels(data).found, np.arange(K), ROWS, VIEW)
+
+
+def test_the_losses_of_d_uld_stay_on_the_device(data: ViewMaps, mode: FakeTensorMode) -> None:
     with mode:
-        with torch.device("meta"):
-            network = new_network(data, settings())
-        batch = look(network, away, labels(data).found, np.arange(K), ROWS, VIEW)
+        batch = looked(data)
         losses = [heat_map_loss(batch, 1.0)]
         losses.append(descriptor_loss(batch, weights_of(settings()), torch.Generator().manual_seed(0)))
         assert {value.device.type for value in losses} == {"meta"}
@@ -71,10 +76,7 @@ def test_the_losses_of_d_uldpp_stay_on_the_device(data: ViewMaps, mode: FakeTens
 
 def test_what_stays_behind_is_noticed(data: ViewMaps, mode: FakeTensorMode) -> None:
     """The proof that the tests above could fail."""
-    away = Away(data.maps, data.views, data.affines, data.inside)
     with mode:
-        with torch.device("meta"):
-            network = new_network(data, settings())
-        batch = look(network, away, labels(data).found, np.arange(K), ROWS, VIEW)
+        batch = looked(data)
         with pytest.raises(RuntimeError, match="device"):
             place(batch.volume, torch.ones(K, 64), 0.05)

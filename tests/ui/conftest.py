@@ -15,7 +15,7 @@ from uld_explorer.analysis.report_file import save_report
 from uld_explorer.events import drain
 from uld_explorer.landmarks.zero_shot import ZeroShotSettings
 from uld_explorer.runs import Run, create_run, write_json
-from uld_explorer.types import ImageSet, Keypoints, Landmarks, Regions, Report
+from uld_explorer.types import Found, ImageSet, Keypoints, Landmarks, Regions, Report
 
 EVIL = """<script>alert('1')</script>"><b onclick=evil & 'co'.png"""
 """A name that is markup, ends attributes of either quote, and holds an ampersand."""
@@ -103,6 +103,17 @@ def finish_run(run: Run, folder: Path, names: tuple[str, ...] | None = None) -> 
     (run.folder / "model" / "model.json").write_text("{}")
     (run.folder / "model" / "model.safetensors").write_bytes(b"weights")
     save_report(Report({"silhouette": 0.25}, {"name": "no annotations"}), run.folder / "results" / "report.json")
+    return run
+
+
+def keep_found(run: Run, images: ImageSet, found: Found) -> Run:
+    """Write into the run its pictures and what was found on them."""
+    run.save_pictures(images)
+    drain(run.iter_save_thumbs(images))
+    run.save_landmarks(found.landmarks)
+    run.save_keypoints(found.keypoints)
+    if found.poses is not None:
+        run.save_poses(found.poses)
     return run
 
 

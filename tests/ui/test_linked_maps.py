@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from tests.landmarks.test_edits import found
-from tests.ui.conftest import make_images
+from tests.ui.conftest import keep_found, make_images
 from uld_explorer import editing
-from uld_explorer.events import drain
 from uld_explorer.landmarks.edits import Edit
 from uld_explorer.runs import Run, create_run
 from uld_explorer.types import Annotations
@@ -32,12 +31,7 @@ def run(data_dir: Path, tmp_path: Path) -> Run:
     run, some = create_run(sessions.visitor_dir(ME)), found()
     names = tuple(f"{'ab'[i % 2]}/{i}.jpg" for i in range(12))
     images = make_images(tmp_path / "pictures", 12, names)
-    run.save_pictures(images)
-    drain(run.iter_save_thumbs(images))
-    run.save_landmarks(some.landmarks)
-    run.save_keypoints(some.keypoints)
-    assert some.poses is not None
-    run.save_poses(some.poses)
+    keep_found(run, images, some)
     points = some.keypoints
     run.save_arrays(
         "map",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from uld_explorer.ui.scatter import plotly_file
+from uld_explorer.ui.scatter import drawing_script
 from uld_explorer.ui.theme import STATIC
 
 if TYPE_CHECKING:
@@ -18,9 +17,7 @@ class FigureView(gr.HTML):
     """The component. figure: the JSON of a Figure (see `figure_json`); empty: what is said where there is none."""
 
     def __init__(self, figure: str = "", empty: str = "", **kwargs: Any) -> None:
-        file = plotly_file()
-        gr.set_static_paths([file])
-        script = (STATIC / "figure.js").read_text().replace("%PLOTLY%", json.dumps(f"gradio_api/file={file}"))
+        script = drawing_script("figure.js")
         html = (STATIC / "figure.html").read_text()
         super().__init__(value=None, figure=figure, empty=empty, html_template=html, js_on_load=script, **kwargs)
 

@@ -31,6 +31,14 @@ def plotly_file() -> Path:
     return Path(spec.origin).parent / "package_data" / "plotly.min.js"
 
 
+def drawing_script(name: str) -> str:
+    """A script of static/ that draws with plotly.js, after what loads that from this machine."""
+    file = plotly_file()
+    gr.set_static_paths([file])
+    loader = (STATIC / "plotly.js").read_text().replace("%PLOTLY%", json.dumps(f"gradio_api/file={file}"))
+    return loader + (STATIC / name).read_text()
+
+
 def points_of(xy: np.ndarray, revision: str, words: str, same: str = "") -> dict[str, Any]:
     """Where M points are: xy (M, 2).
 
@@ -95,9 +103,6 @@ class EmbedScatter(gr.HTML):
         tile: Callable[[str, int], str] | None = None,
         **kwargs: Any,
     ) -> None:
-        file = plotly_file()
-        gr.set_static_paths([file])
-        script = (STATIC / "scatter.js").read_text().replace("%PLOTLY%", json.dumps(f"gradio_api/file={file}"))
         super().__init__(
             value=None,
             title=title,
@@ -108,7 +113,7 @@ class EmbedScatter(gr.HTML):
             empty=empty,
             html_template=(STATIC / "scatter.html").read_text(),
             css_template=(STATIC / "scatter.css").read_text(),
-            js_on_load=script,
+            js_on_load=drawing_script("scatter.js"),
             server_functions=[tile] if tile else None,
             **kwargs,
         )

@@ -1,13 +1,6 @@
 // Draws props.figure, the JSON of a plotly Figure, in the page's colours; props.empty is said where there is none.
 const plot = element.querySelector('.uld-figure-plot'), empty = element.querySelector('.uld-figure-empty');
 let Plotly = null, drawn = null;
-const library = () => (window.__uldPlotly ??= new Promise((resolve, reject) => {
-  const before = window.Plotly, script = document.createElement('script');
-  script.src = new URL(%PLOTLY%, document.baseURI);
-  script.onload = () => { const mine = window.Plotly; if (before) window.Plotly = before; resolve(mine); };
-  script.onerror = reject;
-  document.head.appendChild(script);
-}));
 const colour = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
 const axis = (given) => ({ ...given, gridcolor: colour('--border-color-primary'), zerolinecolor: colour('--border-color-primary'), linecolor: colour('--border-color-primary') });
 

@@ -15,15 +15,6 @@ const decode = (text, Kind) => new Kind(bytes(text).buffer);
 const still = () => window.matchMedia('(prefers-reduced-motion: reduce)').matches;
 const emit = (kind, more = {}) => trigger('select', { kind, ...more });
 
-// Gradio's own plots put another version of plotly on window: keep ours aside and give theirs back.
-const library = () => (window.__uldPlotly ??= new Promise((resolve, reject) => {
-  const before = window.Plotly, script = document.createElement('script');
-  script.src = new URL(%PLOTLY%, document.baseURI);
-  script.onload = () => { const mine = window.Plotly; if (before) window.Plotly = before; resolve(mine); };
-  script.onerror = reject;
-  document.head.appendChild(script);
-}));
-
 // ---------------------------------------------------------------- drawing
 
 const size = () => (x.length > 100000 ? 2 : x.length > 20000 ? 3 : x.length > 3000 ? 5 : 7);
