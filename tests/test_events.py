@@ -74,6 +74,22 @@ def test_a_new_stage_has_a_pace_of_its_own() -> None:
     assert fold([at(104, "progress", "clustering", 4, 10)], view).seconds_left == pytest.approx(6)
 
 
+def test_after_a_stop_the_pace_is_that_of_what_was_done_since() -> None:
+    """200 of 250 steps were made before: 10 more in 5 s leave 40, at half a second each."""
+    view = fold([at(50, "progress", "training", 200, 250), at(55, "progress", "training", 210, 250)])
+    assert view.seconds_left == pytest.approx(20)
+
+
+def test_the_time_left_of_the_whole_counts_what_comes_later() -> None:
+    """A step a second: 30 steps are left of this stage, and as much as 70 of its steps after it."""
+    events = [at(0, "progress", "training", 0, 40, later=70), at(10, "progress", "training", 10, 40, later=70)]
+    assert fold(events[:1]).whole_left is None
+    view = fold(events)
+    assert (view.seconds_left, view.whole_left) == (pytest.approx(30), pytest.approx(100))
+    assert fold([at(12, "progress", "measuring", 0, 3)], view).whole_left is None
+    assert fold([at(12, "done", "")], view).whole_left == 0
+
+
 def test_notes_are_kept_in_order_and_do_not_disturb_the_progress() -> None:
     events = [
         at(0, "progress", "reading", 0, 10),

@@ -12,9 +12,10 @@ from pathlib import Path
 from uld_explorer import paths, workflow
 from uld_explorer.events import Event
 from uld_explorer.landmarks.d_uldpp import PoseSettings
-from uld_explorer.runs import create_run
+from uld_explorer.runs import create_run, write_json
+from uld_explorer.ui.sources import KEPT_SOURCES
 
-SOURCE = "demo:heads:240:0"
+SOURCE = KEPT_SOURCES["example"]
 
 
 def main() -> None:
@@ -28,6 +29,7 @@ def main() -> None:
             print(event.stage, event.step, event.total)
         run.append(Event("done", ""))
         run.update_info(id="demo")
+        write_json(run.folder / "source.json", {"kind": "example", "files": {}})
         target = paths.ASSETS / "demo"
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(run.folder, target)

@@ -38,6 +38,7 @@ class Progress:
         view, self.last = self.view, time.time()
         share = f" {view.step}/{view.total}" if view.total > 1 else ""
         left = f", {human_time(view.seconds_left)} left" if view.seconds_left else ""
+        left += f" of {human_time(view.whole_left)}" if left and view.whole_left else ""
         text = f"{view.stage}{share}{left}"
         if text != self.shown:
             self.shown = text

@@ -21,7 +21,7 @@ from uld_explorer.features.backbone import Backbone
 from uld_explorer.features.store import read_crops
 from uld_explorer.landmarks.clustering import kmeans
 from uld_explorer.landmarks.d_uld import TrainingSettings
-from uld_explorer.landmarks.d_uldpp import MOST, PoseSettings
+from uld_explorer.landmarks.d_uldpp import MOST, PROXY_COST, PoseSettings
 from uld_explorer.landmarks.looking import iter_load_backbone
 from uld_explorer.landmarks.zero_shot import ZeroShotSettings
 from uld_explorer.settings import RunSettings
@@ -140,7 +140,7 @@ def _training_seconds(maps: dict[str, torch.Tensor], count: int, settings: Train
     steps += settings.bootstrap_steps if settings.start == "bootstrap" else 0
     proxy = settings.rounds * settings.proxy_steps if isinstance(settings, PoseSettings) else 0
     losses = 1.6 if isinstance(settings, PoseSettings) else 1.3  # heat maps, contrasts and places beside the network
-    return steps * a_step * losses + proxy * a_step / 8 + settings.rounds * PASSES * count * a_pass
+    return steps * a_step * losses + proxy * a_step * PROXY_COST + settings.rounds * PASSES * count * a_pass
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Generator, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -72,7 +72,10 @@ def note(stage: str, text: str) -> Event:
 class RunView:
     """What a run looks like from outside, after some of its events.
 
-    seconds_left is None until the current stage has gone far enough to tell.
+    seconds_left   of the stage; None until it has gone far enough to tell
+    whole_left     of the stage and those after it that are as long as the stage's events say ("later", in its own
+                   steps); None where they do not say
+    stage_started, stage_first  when the stage began here, and at which step: after a stop that is not the first
     """
 
     state: str = "waiting"
@@ -83,6 +86,8 @@ class RunView:
     notes: tuple[str, ...] = ()
     message: str = ""
     stage_started: float = 0.0
+    stage_first: int = 0
+    whole_left: float | None = None
 
 
 ENDS = ("done", "failed", "cancelled", "paused")
@@ -99,14 +104,19 @@ def fold(events: Iterable[Event], view: RunView = RunView()) -> RunView:
 def _step(view: RunView, event: Event) -> RunView:
     if event.kind in ENDS:
         message = str(event.data.get("text", ""))
-        return RunView(event.kind, event.stage, view.step, view.total, 0.0, view.notes, message, view.stage_started)
+        return replace(view, state=event.kind, stage=event.stage, seconds_left=0.0, whole_left=0.0, message=message)
     if event.kind == "note":
         notes = (*view.notes, str(event.data.get("text", "")))
-        return RunView("running", view.stage, view.step, view.total, view.seconds_left, notes, "", view.stage_started)
+        return replace(view, state="running", notes=notes, message="")
     if event.kind != "progress":
         return view
-    started = view.stage_started if event.stage == view.stage else event.time
-    elapsed = event.time - started
-    known = event.total > 0 and event.step > 0 and elapsed > 0.5
-    left = elapsed * (event.total - event.step) / event.step if known else None
-    return RunView("running", event.stage, event.step, event.total, left, view.notes, "", started)
+    same = event.stage == view.stage
+    started, first = (view.stage_started, view.stage_first) if same else (event.time, event.step)
+    elapsed, done = event.time - started, event.step - first
+    pace = elapsed / done if event.total > 0 and done > 0 and elapsed > 0.5 else None
+    later = event.data.get("later")
+    left = None if pace is None else pace * (event.total - event.step)
+    whole = None if left is None or pace is None or later is None else left + pace * later
+    return RunView(
+        "running", event.stage, event.step, event.total, left, view.notes, "", started, first, whole_left=whole
+    )

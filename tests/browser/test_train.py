@@ -19,7 +19,7 @@ def set_number(page: Any, label: str, value: int) -> None:
 
 
 def begin(page: Any, method: str) -> None:
-    page.get_by_label(method, exact=True).check()
+    page.locator(".sidebar").get_by_label(method, exact=True).check()
     page.get_by_role("button", name="Discover landmarks").click()
 
 
@@ -53,7 +53,7 @@ def test_quick_training_on_the_demo_goes_on_without_its_tab(page: Any, visitor: 
 def test_pause_estimate_and_resume(page: Any, tmp_path: Path) -> None:
     upload(page, save_heads(tmp_path, 12))
     page.wait_for_selector("text=12 pictures ready")
-    page.get_by_label("D-ULD++", exact=True).check()
+    page.locator(".sidebar").get_by_label("D-ULD++", exact=True).check()
     page.get_by_role("button", name="What will it cost?").click()
     page.wait_for_selector(".uld-estimate", timeout=60_000)
     text = page.locator(".uld-estimate").inner_text()

@@ -6,6 +6,7 @@ import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,13 +14,17 @@ from PIL import Image
 
 from uld_explorer.analysis.report_file import save_report
 from uld_explorer.events import drain
+from uld_explorer.jobs import Jobs
 from uld_explorer.landmarks.zero_shot import ZeroShotSettings
 from uld_explorer.runs import Run, create_run, write_json
-from uld_explorer.types import Found, ImageSet, Keypoints, Landmarks, Regions, Report
+from uld_explorer.types import Found, ImageSet, Keypoints, Landmarks, Regions, Report, UserError
+from uld_explorer.ui import handlers
 
 EVIL = """<script>alert('1')</script>"><b onclick=evil & 'co'.png"""
 """A name that is markup, ends attributes of either quote, and holds an ampersand."""
 SIZE = (60, 40)
+ME = "0123456789abcdef" * 2
+"""A visitor's token."""
 
 
 class _Reader(HTMLParser):
@@ -128,3 +133,23 @@ def finished_run(tmp_path: Path) -> Run:
     """Four pictures with three landmarks, the first with a name that is markup."""
     names = (EVIL, "b.png", "c.png", "d.png")
     return finish_run(create_run(tmp_path / "runs", title="My pictures"), tmp_path / "pictures", names)
+
+
+class NoJobs(Jobs):
+    """Takes every run and computes nothing; or, full, takes none."""
+
+    def __init__(self, full: bool = False) -> None:
+        super().__init__()
+        self.full, self.begun = full, list[Run]()
+
+    def start(self, run: Run, make_stage: Any) -> None:
+        if self.full:
+            raise UserError("8 runs are waiting already: try again when one has finished.")
+        self.begun.append(run)
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch) -> NoJobs:
+    taken = NoJobs()
+    monkeypatch.setattr(handlers, "JOBS", taken)
+    return taken

@@ -9,11 +9,10 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from tests.ui.conftest import is_harmless, make_images, text_of
+from tests.ui.conftest import ME, NoJobs, is_harmless, make_images, text_of
 from uld_explorer import editing
 from uld_explorer.data.sources import parse_demo
 from uld_explorer.events import drain
-from uld_explorer.jobs import Jobs
 from uld_explorer.landmarks.zero_shot import ZeroShotSettings
 from uld_explorer.paths import ASSETS
 from uld_explorer.runs import Run, create_run
@@ -22,29 +21,8 @@ from uld_explorer.ui import handlers, sessions, sources, trial
 from uld_explorer.ui.opened import Opened
 from uld_explorer.ui.tabs import try_it
 
-ME = "0123456789abcdef" * 2
 FIELDS = dataclasses.fields(ZeroShotSettings)
 NAMES, VALUES = [f.name for f in FIELDS], [f.default for f in FIELDS]
-
-
-class NoJobs(Jobs):
-    """Takes every run and computes nothing; or, full, takes none."""
-
-    def __init__(self, full: bool = False) -> None:
-        super().__init__()
-        self.full, self.begun = full, list[Run]()
-
-    def start(self, run: Run, make_stage: Any) -> None:
-        if self.full:
-            raise UserError("8 runs are waiting already: try again when one has finished.")
-        self.begun.append(run)
-
-
-@pytest.fixture
-def jobs(monkeypatch: pytest.MonkeyPatch) -> NoJobs:
-    taken = NoJobs()
-    monkeypatch.setattr(handlers, "JOBS", taken)
-    return taken
 
 
 # ---------------------------------------------------------------- what was uploaded

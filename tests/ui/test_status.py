@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,13 @@ def test_running_tells_the_step_the_share_and_the_time_left() -> None:
     assert text_of(html) == "Reading pictures · 10 of 40 · about 30 s left in this step"
     assert bar(html)["aria-valuenow"] == "25" and bar(html)["aria-label"] == "Reading pictures"
     assert ("i", {"style": "width:25%"}) in elements(html)
+
+
+def test_the_time_until_training_ends_is_told_where_it_is_longer_than_the_step() -> None:
+    view = RunView("running", "training, round 1", 100, 250, 60.0, whole_left=300.0)
+    assert "about 60 s left in this step, 5 min until training ends" in text_of(status.progress(view))
+    last = replace(view, whole_left=61.0)
+    assert "until" not in text_of(status.progress(last))
 
 
 def test_the_newest_note_is_shown() -> None:

@@ -66,7 +66,9 @@ def iter_rounds(
             break
         labels, mirror = _read(state)
         losses = partial(label_losses, network, data, labels, mirror, weights)
-        steps = Steps(f"round {index + 1}", f"training, round {index + 1}", settings.round_steps, settings.rate)
+        later = (settings.rounds - 1 - index) * settings.round_steps
+        title = f"training, round {index + 1}"
+        steps = Steps(f"round {index + 1}", title, settings.round_steps, settings.rate, later)
         yield from iter_steps(state, steps, network.parameters(), losses, settings.seed)
     return _read(state)[0]
 
@@ -75,7 +77,8 @@ def iter_bootstrap(state: TrainingState, data: ViewMaps, settings: TrainingSetti
     """Learn to find the same spots in two views of a picture (paper 3.2, SiLK)."""
     network = network_of(state)
     losses = partial(bootstrap_losses, network, data, settings.train_batch)
-    steps = Steps("bootstrap", "bootstrapping", settings.bootstrap_steps, settings.rate)
+    later = settings.rounds * settings.round_steps
+    steps = Steps("bootstrap", "bootstrapping", settings.bootstrap_steps, settings.rate, later)
     yield from iter_steps(state, steps, network.parameters(), losses, settings.seed)
 
 

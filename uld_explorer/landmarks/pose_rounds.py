@@ -16,7 +16,7 @@ import torch
 
 from uld_explorer.events import Stage, note
 from uld_explorer.features.aggregation import to_pixels
-from uld_explorer.landmarks.d_uldpp import PoseSettings, PoseTrained
+from uld_explorer.landmarks.d_uldpp import PROXY_COST, PoseSettings, PoseTrained
 from uld_explorer.landmarks.kept_network import KeptNetwork, arrays_of, load_arrays
 from uld_explorer.landmarks.label_rounds import (
     cluster_labels,
@@ -82,9 +82,16 @@ def iter_rounds(
             break
         labels = _read(state)
         losses = partial(pose_losses, network, proxy, data, labels, _weights(settings, index))
-        steps = Steps(f"round {index + 1}", f"training, round {index + 1}", settings.round_steps, settings.rate)
+        title, later = f"training, round {index + 1}", _later(settings, index + 1) - settings.round_steps
+        steps = Steps(f"round {index + 1}", title, settings.round_steps, settings.rate, later)
         trained = [*network.parameters(), *proxy.parameters()]
         yield from iter_steps(state, steps, trained, losses, settings.seed)
+
+
+def _later(settings: PoseSettings, number: int) -> float:
+    """How long round `number`, from 1, and all that follows it take, in steps of the network."""
+    rounds = settings.rounds - number + 1
+    return rounds * (settings.round_steps + PROXY_COST * settings.proxy_steps)
 
 
 def _weights(settings: PoseSettings, index: int) -> PoseWeights:
@@ -151,7 +158,8 @@ def _iter_proxy(state: TrainingState, data: ViewMaps, settings: PoseSettings, in
     target = heat_maps(points, present, heat.shape[-1], settings.sigma)
     proxy = proxy_of(state)
     losses = partial(proxy_losses, proxy, heat.to(data.device), target.to(data.device), PROXY_BATCH, settings.beta)
-    steps = Steps(phase, f"learning poses, round {index}", settings.proxy_steps, settings.proxy_rate)
+    title, later = f"learning poses, round {index}", _later(settings, index + 1) / PROXY_COST
+    steps = Steps(phase, title, settings.proxy_steps, settings.proxy_rate, later)
     yield from iter_steps(state, steps, proxy.parameters(), losses, settings.seed)
 
 

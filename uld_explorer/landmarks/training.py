@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from uld_explorer.events import Stage, progress
+from uld_explorer.events import Event, Stage, progress
 from uld_explorer.features import processes
 from uld_explorer.landmarks.tensors import under
 
@@ -122,12 +122,16 @@ def restore_moments(optimiser: torch.optim.Optimizer, moments: Mapping[str, Tens
 
 @dataclass(frozen=True)
 class Steps:
-    """A phase made in steps: its name, the words for it, how many steps, and the learning rate."""
+    """A phase made in steps: its name, the words for it, how many steps, and the learning rate.
+
+    later: how much longer training goes on after it, in steps as long as its own.
+    """
 
     phase: str
     title: str
     count: int
     rate: float
+    later: float = 0.0
 
 
 def iter_steps(
@@ -150,8 +154,7 @@ def iter_steps(
     for step in range(state.step, steps.count):
         if step % REPORT_STEPS == 0:
             try:
-                rate = _rate(steps, step)
-                yield progress(steps.title, step, steps.count, phase=steps.phase, rate=rate, losses=_mean(recent))
+                yield _told(steps, step, recent)
             except GeneratorExit:
                 state.save()  # whoever cancels may want to go on later
                 raise
@@ -166,9 +169,15 @@ def iter_steps(
         state.step = step + 1
         recent.append({name: float(value.detach()) for name, value in losses.items()})
         state.save_if_due()
-    last = _mean(recent)
-    yield progress(steps.title, steps.count, steps.count, phase=steps.phase, rate=0.0, losses=last)
-    state.finish(steps.phase, losses=last)
+    yield _told(steps, steps.count, recent)
+    state.finish(steps.phase, losses=_mean(recent))
+
+
+def _told(steps: Steps, step: int, recent: list[dict[str, float]]) -> Event:
+    rate, losses = _rate(steps, step), _mean(recent)
+    return progress(
+        steps.title, step, steps.count, phase=steps.phase, rate=rate, losses=losses, later=round(steps.later, 1)
+    )
 
 
 def _rate(steps: Steps, step: int) -> float:

@@ -28,6 +28,9 @@ ROI_LABELS = {
     "foreground": "the foreground (estimated)",
     "annotations": "the annotated boxes",
 }
+PRESET_INFO = (
+    "quick: minutes on two cores. standard: finer and many times longer, for a GPU. paper: the paper's schedule."
+)
 MOST_LANDMARKS = 30
 SPACE_STEPS = 2000
 SPACE_MOST = {"views": 8, "train_batch": 32, "width": 128, "descriptor": 128, "map_size": 64}
@@ -64,6 +67,11 @@ def build_controls(method: str = "zeroshot") -> dict[str, Any]:
         rest = [field for field in fields if not field.metadata.get("basic")]
         controls |= {field.name: _control(field, field.name in own) for field in rest}
     return controls
+
+
+def field_names(method: str) -> set[str]:
+    """Names of the method's settings."""
+    return set(_fields(method))
 
 
 def _fields(method: str) -> dict[str, dataclasses.Field[Any]]:

@@ -15,7 +15,7 @@ from uld_explorer.ui.handlers import current
 from uld_explorer.ui.opened import Kept, Opened
 from uld_explorer.ui.opened_run import open_run_data, stamp_of
 from uld_explorer.ui.tabs import explore, landmarks, numbers, passports, poses, train, try_it
-from uld_explorer.ui.tabs.parts import QUIET, Parts, Shown, Tab
+from uld_explorer.ui.tabs.parts import AT_ONCE, Parts, Shown, Tab
 
 TABS: tuple[Tab, ...] = (
     landmarks.TAB,
@@ -40,7 +40,7 @@ def outputs(parts: Parts, everything: bool) -> list[Any]:
 
 def drawing(parts: Parts, draw: Callable[..., list[Any]], everything: bool = False) -> dict[str, Any]:
     """Arguments of an event that draws the opened run."""
-    return {"fn": draw, "inputs": [parts["memory"], parts["opened"]], "outputs": outputs(parts, everything), **QUIET}
+    return {"fn": draw, "inputs": [parts["memory"], parts["opened"]], "outputs": outputs(parts, everything), **AT_ONCE}
 
 
 def shown_to(kept: Kept | None, opened: Opened) -> Shown:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,8 @@ from uld_explorer.jobs import Jobs
 from uld_explorer.landmarks.edits import Edit
 from uld_explorer.landmarks.methods import get_method
 from uld_explorer.runs import Run, create_run, delete_run
-from uld_explorer.types import UserError
+from uld_explorer.settings import RunSettings
+from uld_explorer.types import ImageSet, UserError
 from uld_explorer.ui import sessions, status, training_view
 from uld_explorer.ui.controls import on_space, settings_from
 from uld_explorer.ui.opened import Kept, Opened, whole
@@ -80,17 +81,26 @@ def start(
     try:
         settings = settings_from(method, names, values)
         run = create_run(sessions.visitor_dir(token), title=TITLES.get(kind, "My pictures"))
-        try:
-            keep_source(run, kind, files)
-            run.update_info(method=method, asked=settings.to_json())
-            JOBS.start(run, lambda: _iter_run(run))
-        except UserError:
-            delete_run(run)  # refused: it would stand in the list of runs for ever, waiting
-            raise
+        begin(run, method, settings, lambda: keep_source(run, kind, files))
     except UserError as error:
         raise in_words(error) from error
     trained = method != "zeroshot"
     return {"token": token, "run": run.id}, Opened(run=run.id, tab="train" if trained else "landmarks")
+
+
+def begin(run: Run, method: str, settings: RunSettings, keep: Callable[[], None]) -> None:
+    """Keep what a new run looks at and what it was asked for, and let it begin in the background.
+
+    Raises:
+        UserError: there is nothing to look at, or too many runs are waiting; the run is gone then.
+    """
+    try:
+        keep()
+        run.update_info(method=method, asked=settings.to_json())
+        JOBS.start(run, lambda: _iter_run(run))
+    except UserError:
+        delete_run(run)  # refused: it would stand in the list of runs for ever, waiting
+        raise
 
 
 def _iter_run(run: Run) -> Stage[None]:
@@ -132,10 +142,14 @@ def can_resume(run: Run) -> bool:
 
 def estimate(kind: str, files: list[str] | None, method: str, names: list[str], values: list[Any]) -> Iterator[str]:
     """Say what the chosen run would cost, from a probe."""
+    yield from estimated(lambda: (iter_uploaded(kind, files), settings_from(method, names, values)))
+
+
+def estimated(asked: Callable[[], tuple[Stage[ImageSet], RunSettings]]) -> Iterator[str]:
+    """The answer to what a run on these pictures would cost, with progress; a mistake in words."""
     view = RunView()
     try:
-        settings = settings_from(method, names, values)
-        stage = _iter_estimate(kind, files, settings)
+        stage = _iter_estimate(*asked())
         while True:
             view = fold([next(stage)], view)
             yield status.progress(view)
@@ -145,8 +159,8 @@ def estimate(kind: str, files: list[str] | None, method: str, names: list[str], 
         yield status.progress(RunView(state="failed", message=str(error)))
 
 
-def _iter_estimate(kind: str, files: list[str] | None, settings: Any) -> Stage[str]:
-    images = yield from iter_uploaded(kind, files)
+def _iter_estimate(pictures: Stage[ImageSet], settings: RunSettings) -> Stage[str]:
+    images = yield from pictures
     found = yield from iter_estimate(images, settings)
     return training_view.estimated(found, len(images))
 

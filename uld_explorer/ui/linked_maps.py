@@ -23,7 +23,7 @@ COLOURS = {
     "pose": "pose cluster",
     "score": "score",
     "yaw": "annotated yaw",
-    "folder": "folder",
+    "folder": "class (folder)",
     "seen": "landmarks seen",
 }
 OF_MAP = {"keypoints": ("landmark", "pose", "score", "yaw", "folder"), "poses": ("pose", "yaw", "folder", "seen")}

@@ -12,12 +12,12 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 import gradio as gr
 
 from uld_explorer.export.formats import FORMATS
-from uld_explorer.ui import api, handlers, sessions, sources
-from uld_explorer.ui.controls import METHOD_CHOICES, METHOD_INFO, build_controls, fit_controls, presets
+from uld_explorer.ui import api, handlers, retrain, sessions, sources
+from uld_explorer.ui.controls import METHOD_CHOICES, METHOD_INFO, PRESET_INFO, build_controls, fit_controls, presets
 from uld_explorer.ui.drawing import FOLLOWED, TABS, draw_tab, drawing, follow, redraw, show, watch
 from uld_explorer.ui.opened import ORDERS, Kept, Opened, chosen
 from uld_explorer.ui.tabs import explore, train, try_it
-from uld_explorer.ui.tabs.parts import QUIET, Parts, clickable
+from uld_explorer.ui.tabs.parts import AT_ONCE, QUIET, Parts, clickable
 from uld_explorer.ui.theme import STYLES, theme
 
 TITLE = "ULD Explorer"
@@ -40,7 +40,8 @@ def build_page() -> gr.Blocks:
             # Values that name nothing but this visitor's own run; checked again at every use.
             "memory": gr.BrowserState({}, storage_key="uld-explorer", secret=sessions.browser_secret()),
             "opened": gr.State(Opened()),
-            "seen": gr.State(""),
+            # No gr.State: events that are not queued do not tell that one has changed.
+            "seen": gr.Textbox(visible="hidden", label="seen"),
             "watched": gr.State(""),
             "timer": gr.Timer(1.0, active=False),
             "link": gr.Textbox(visible="hidden", label="address"),
@@ -72,7 +73,7 @@ def _sidebar(parts: Parts) -> None:
         )
         parts["checked"] = gr.HTML(sources.NOTE.format(sources.DEMO_NOTES["faces"]))
         parts["method"] = gr.Radio(METHOD_CHOICES, value="zeroshot", label="2 · Method", info=METHOD_INFO)
-        parts["preset"] = gr.Radio(presets(), value="quick", label="Training", visible=False)
+        parts["preset"] = gr.Radio(presets(), value="quick", label="Training", info=PRESET_INFO, visible=False)
         parts["controls"] = build_controls()
         parts["discover"] = gr.Button("Discover landmarks", variant="primary")
         parts["estimate"] = gr.Button("What will it cost?", size="sm")
@@ -102,18 +103,18 @@ def _run_bar(parts: Parts) -> None:
 def _wire(page: gr.Blocks, parts: Parts) -> None:
     memory, opened = parts["memory"], parts["opened"]
     shows, again = drawing(parts, show, everything=True), drawing(parts, redraw)
-    arrived = page.load(_welcome, [memory], [memory, opened], **QUIET)
+    arrived = page.load(_welcome, [memory], [memory, opened], **AT_ONCE)
     arrived.then(**_select_tab(parts, first=True)).then(**shows)
     page.load(None, None, None, js=FOLD_SIDEBAR)
     parts["link"].change(None, [parts["link"]], None, js=KEEP_ADDRESS)
     _wire_pictures(parts)
     _wire_run(parts, shows)
     for name in ("chips", "pose_chips", "gallery", "explore_gallery", "pose_cards", "dial"):
-        clicked = parts[name].select(_choose, [opened], [opened], **QUIET).then(**again)
+        clicked = parts[name].select(_choose, [opened], [opened], **AT_ONCE).then(**again)
         clicked.then(None, None, None, js=SHOW_LARGE)
-    parts["close"].click(lambda now: replace(now, picture=None), [opened], [opened], **QUIET).then(**again)
+    parts["close"].click(lambda now: replace(now, picture=None), [opened], [opened], **AT_ONCE).then(**again)
     for tab in TABS:
-        turned = parts[f"tab_{tab.name}"].select(_turn_to(tab.name), [opened], [opened], **QUIET)
+        turned = parts[f"tab_{tab.name}"].select(_turn_to(tab.name), [opened], [opened], **AT_ONCE)
         turned.then(**drawing(parts, draw_tab))
     _wire_maps(parts, again)
     _wire_passports(parts, shows, again)
@@ -142,12 +143,12 @@ def _select_tab(parts: Parts, first: bool = False) -> dict[str, Any]:
     def select(opened: Opened) -> Any:
         return gr.skip() if first and opened.tab == Opened().tab else gr.Tabs(selected=opened.tab)
 
-    return {"fn": select, "inputs": [parts["opened"]], "outputs": [parts["tabs"]], **QUIET}
+    return {"fn": select, "inputs": [parts["opened"]], "outputs": [parts["tabs"]], **AT_ONCE}
 
 
 def _wire_pictures(parts: Parts) -> None:
     kind, files, checked = parts["kind"], parts["files"], parts["checked"]
-    kind.change(lambda value: gr.update(visible=value == "mine"), kind, files, **QUIET)
+    kind.change(lambda value: gr.update(visible=value == "mine"), kind, files, **AT_ONCE)
     looked = {"fn": sources.check_pictures, "inputs": [kind, files], "outputs": checked}
     gr.on([kind.change, files.change], **looked, trigger_mode="always_last", **QUIET)
 
@@ -166,21 +167,25 @@ def _wire_run(parts: Parts, shows: dict[str, Any]) -> None:
 
     method, preset = parts["method"], parts["preset"]
     fitted = [preset, *controls.values()]
-    gr.on([method.change, preset.change], fit_controls, [method, preset], fitted, **QUIET)
+    gr.on([method.change, preset.change], fit_controls, [method, preset], fitted, **AT_ONCE)
     asked = [parts["kind"], parts["files"], method, *controls.values()]
     parts["estimate"].click(estimate, asked, parts["estimated"], concurrency_limit=1, **QUIET)
     begun = [parts["kind"], parts["files"], memory, method, *controls.values()]
     parts["discover"].click(discover, begun, [memory, opened], **QUIET).then(**shows).then(**_select_tab(parts))
+    again = [memory, opened, parts["train_method"], parts["train_preset"]]
+    parts["train_estimate"].click(retrain.estimate, again, parts["train_estimated"], concurrency_limit=1, **QUIET)
+    trained = parts["train_again"].click(retrain.start, again, [memory, opened], **QUIET)
+    trained.then(**shows).then(**_select_tab(parts))
     for name, answer in (("cancel", handlers.cancel), ("pause", handlers.pause)):
         parts[name].click(answer, [memory, opened], None, **QUIET)
     parts["resume"].click(handlers.resume, [memory, opened], [opened], **QUIET).then(**shows)
-    parts["run"].input(handlers.open_run, [memory, parts["run"]], [memory, opened], **QUIET).then(**shows)
+    parts["run"].input(handlers.open_run, [memory, parts["run"]], [memory, opened], **AT_ONCE).then(**shows)
     acted = parts["runs"].select(handlers.act_on_run, [memory, opened], [memory, opened], **QUIET)
     acted.then(**shows).then(**_select_tab(parts))
-    parts["timer"].tick(follow, [memory, opened], [parts[name] for name in FOLLOWED], **QUIET)
+    parts["timer"].tick(follow, [memory, opened], [parts[name] for name in FOLLOWED], **AT_ONCE)
     watched = parts["watched"]
     live = [*(parts[name] for name in train.LIVE), watched]
-    parts["timer"].tick(watch, [memory, opened, watched], live, trigger_mode="once", **QUIET)
+    parts["timer"].tick(watch, [memory, opened, watched], live, trigger_mode="once", **AT_ONCE)
     # The mark changes when results appear and when the run ends: then everything is drawn again.
     seen.change(**shows)
 
@@ -194,9 +199,9 @@ def _wire_maps(parts: Parts, again: dict[str, Any]) -> None:
     draw = drawing(parts, draw_tab)
     menus = [parts["by_keypoints"], parts["by_poses"]]
     for menu in menus:
-        menu.input(explore.coloured, [opened, *menus], [opened], **QUIET).then(**draw)
+        menu.input(explore.coloured, [opened, *menus], [opened], **AT_ONCE).then(**draw)
     turned = [memory, opened, parts["round"]]
-    parts["round"].input(explore.at_round, turned, [opened], trigger_mode="always_last", **QUIET).then(**draw)
+    parts["round"].input(explore.at_round, turned, [opened], trigger_mode="always_last", **AT_ONCE).then(**draw)
     made = [parts[name] for name in ("map_method", "map_neighbours", "map_distance")]
     asked = [memory, opened, *made]
     parts["map_again"].click(
@@ -226,7 +231,7 @@ def _wire_passports(parts: Parts, shows: dict[str, Any], again: dict[str, Any]) 
     def sort(now: Opened, order: str) -> Opened:
         return replace(now, order=order) if order in ORDERS else now
 
-    parts["order"].input(sort, [opened, parts["order"]], [opened], **QUIET).then(**drawing(parts, draw_tab))
+    parts["order"].input(sort, [opened, parts["order"]], [opened], **AT_ONCE).then(**drawing(parts, draw_tab))
 
 
 def launch(page: gr.Blocks) -> None:

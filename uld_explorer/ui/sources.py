@@ -19,12 +19,15 @@ from uld_explorer.ui import status
 from uld_explorer.ui.controls import on_space
 
 DEMO_SOURCES = {"faces": "demo:faces", "heads": "demo:heads:200:0"}
+KEPT_SOURCES = DEMO_SOURCES | {"example": "demo:heads:240:0"}
+"""example: what the run was made on that the page opens with."""
 TITLES = {"faces": "Demo faces", "heads": "Demo heads"}
 SPACE_LIMIT = 500
 """Pictures a visitor may use where many share one machine."""
 ANNOTATION_SUFFIXES = (".json", ".csv")
 KNOWN_SUFFIXES = {*SUPPORTED_SUFFIXES, *ARCHIVE_SUFFIXES, *ANNOTATION_SUFFIXES}
 NOTE = '<div class="uld-note">{}</div>'
+GONE = "The pictures of this run are not here any more: start a new one."
 UPLOAD_NOTE = "Drop pictures of one kind of thing, or a ZIP of them. A COCO or CSV file with points is optional."
 DEMO_NOTES = {
     "faces": "200 photographs of people who do not exist. No annotations.",
@@ -80,6 +83,26 @@ def keep_source(run: Run, kind: str, files: list[str] | None) -> None:
     write_json(run.folder / "source.json", {"kind": kind, "files": called})
 
 
+def can_reopen(run: Run) -> bool:
+    """Whether the run knows what it looked at."""
+    return (run.folder / "source.json").exists()
+
+
+def keep_again(run: Run, other: Run) -> None:
+    """What `run` keeps of its source, for another run.
+
+    Raises:
+        UserError: it is not there any more.
+    """
+    if not can_reopen(run):
+        raise UserError(GONE)
+    if (run.folder / "source").is_dir():
+        (other.folder / "source").mkdir(exist_ok=True)
+        for file in sorted((run.folder / "source").iterdir()):
+            _link(file, other.folder / "source" / file.name)
+    shutil.copyfile(run.folder / "source.json", other.folder / "source.json")
+
+
 def _link(file: Path, to: Path) -> None:
     """The same file under another name; a copy where a link cannot be made."""
     try:
@@ -98,9 +121,9 @@ def iter_kept(run: Run) -> Stage[ImageSet]:
         record = json.loads((run.folder / "source.json").read_text(encoding="utf-8"))
         kind, named = str(record["kind"]), dict(record["files"])
     except (OSError, ValueError, KeyError, TypeError):
-        raise UserError("The pictures of this run are not here any more: start a new one.") from None
-    if kind in DEMO_SOURCES:
-        return (yield from iter_open(DEMO_SOURCES[kind]))
+        raise UserError(GONE) from None
+    if kind in KEPT_SOURCES:
+        return (yield from iter_open(KEPT_SOURCES[kind]))
     called = {run.folder / "source" / file: name for file, name in named.items()}
     notes = next((path for path in called if path.suffix in ANNOTATION_SUFFIXES), None)
     files = [path for path in called if path != notes]

@@ -26,6 +26,8 @@ def progress(view: RunView) -> str:
         return ""
     count = f" · {view.step} of {view.total}" if view.total > 1 else ""
     left = f" · about {duration(view.seconds_left)} left in this step" if view.seconds_left else ""
+    if view.seconds_left and view.whole_left and view.whole_left > 1.2 * view.seconds_left:
+        left += f", {duration(view.whole_left)} until training ends"
     note = f'<div class="uld-note">{html.escape(view.notes[-1])}</div>' if view.notes else ""
     stage = html.escape(view.stage[:1].upper() + view.stage[1:])
     return f'<div class="uld-progress" role="status"><b>{stage}</b>{count}{left}{_bar(view, stage)}{note}</div>'

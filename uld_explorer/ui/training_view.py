@@ -58,7 +58,7 @@ def log(story: TrainingStory) -> str:
         f"<li><time>{time.strftime('%H:%M:%S', time.localtime(when))}</time> {html.escape(text)}</li>"
         for when, text in reversed(story.notes[-LAST_NOTES:])
     )
-    return f'<ol class="uld-log" reversed>{lines}</ol>'
+    return f'<ol class="uld-log" reversed tabindex="0" aria-label="Log, the latest first">{lines}</ol>'
 
 
 def round_table(rounds: Sequence[Round]) -> str:

@@ -16,6 +16,10 @@ from uld_explorer.ui.theme import STATIC
 Parts = dict[str, Any]
 """Name -> component."""
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+AT_ONCE: dict[str, Any] = {**QUIET, "queue": False}
+"""For all that happens often and takes no time. A queued event answers through a stream that is closed when nothing is
+waiting; one that comes while it is being closed can lose its answer, after which the page would stand still. What
+yields progress, or may end in a message, has to be queued."""
 EMPTY = '<div class="uld-empty">{}</div>'
 NOTHING = EMPTY.format("No landmarks yet. Choose pictures on the left and press <b>Discover landmarks</b>.")
 NOT_YET = EMPTY.format("The landmarks appear here as soon as they are found.")

@@ -9,16 +9,20 @@ import gradio as gr
 from uld_explorer.analysis import figures
 from uld_explorer.analysis.training import TrainingStory, training_story
 from uld_explorer.runs import Run, list_runs
-from uld_explorer.ui import sessions, training_view
+from uld_explorer.ui import retrain, sessions, training_view
+from uld_explorer.ui.controls import PRESET_INFO, presets
 from uld_explorer.ui.figure import FigureView, figure_json
 from uld_explorer.ui.handlers import is_running
+from uld_explorer.ui.retrain import TRAINED
+from uld_explorer.ui.sources import can_reopen
 from uld_explorer.ui.tabs.parts import Parts, Shown, Tab
 from uld_explorer.ui.theme import STATIC
 from uld_explorer.ui.training_view import ListedRun
 
+ABOUT_TRAINING = "D-ULD learns a detector of what is seen. D-ULD++ also learns poses, and places what is hidden."
 LIVE = ("losses", "rounds", "mixing", "round_table", "panels", "log")
-OUTPUTS = (*LIVE, "runs")
-UNTRAINED = "ZeroShot trains nothing: choose D-ULD or D-ULD++ on the left to watch one learn."
+OUTPUTS = (*LIVE, "runs", "train_about", "train_again", "train_estimate")
+UNTRAINED = "ZeroShot trains nothing: press Start training to watch a detector learn on the same pictures."
 SOON = "Appears when training has begun."
 ABOUT = (
     "Training goes on when this page is closed; the address leads back to it from any tab of this browser. "
@@ -27,7 +31,15 @@ ABOUT = (
 
 
 def build(parts: Parts) -> None:
-    """Figures, panels, log, runs."""
+    """The start, figures, panels, log, runs."""
+    parts["train_about"] = gr.HTML(elem_id="train-about")
+    with gr.Row(equal_height=True):
+        parts["train_method"] = gr.Radio(TRAINED, value="duldpp", label="Method", info=ABOUT_TRAINING)
+        parts["train_preset"] = gr.Radio(presets(), value="quick", label="Training", info=PRESET_INFO)
+    with gr.Row():
+        parts["train_estimate"] = gr.Button("What will training cost?")
+        parts["train_again"] = gr.Button("Start training", variant="primary")
+    parts["train_estimated"] = gr.HTML(elem_id="train-estimated")
     gr.HTML(f'<div class="uld-note">{ABOUT}</div>')
     with gr.Row(equal_height=False):
         for name in ("losses", "rounds", "mixing"):
@@ -43,7 +55,8 @@ def build(parts: Parts) -> None:
 def draw(shown: Shown) -> list[Any]:
     """Everything of the opened run's training, and all runs."""
     *parts, _ = live(shown.run)
-    return [*parts, runs_html(shown)]
+    possible = gr.update(interactive=can_reopen(shown.run) and not shown.running)
+    return [*parts, runs_html(shown), retrain.about(shown.run), possible, possible]
 
 
 def runs_html(shown: Shown) -> str:
