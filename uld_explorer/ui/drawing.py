@@ -39,8 +39,9 @@ def outputs(parts: Parts, everything: bool) -> list[Any]:
 
 
 def drawing(parts: Parts, draw: Callable[..., list[Any]], everything: bool = False) -> dict[str, Any]:
-    """Arguments of an event that draws the opened run."""
-    return {"fn": draw, "inputs": [parts["memory"], parts["opened"]], "outputs": outputs(parts, everything), **AT_ONCE}
+    """Arguments of an event that draws the opened run; asked for again while it draws, it draws once more."""
+    asked = {"inputs": [parts["memory"], parts["opened"]], "outputs": outputs(parts, everything)}
+    return {"fn": draw, **asked, "trigger_mode": "always_last", **AT_ONCE}
 
 
 def shown_to(kept: Kept | None, opened: Opened) -> Shown:
