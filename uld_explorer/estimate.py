@@ -1,7 +1,7 @@
 """What a run will cost before it is started: seconds, memory and disk, from a short probe on some of its pictures.
 
 The probe times what a run does most: pictures through the diffusion model, K-means, and steps of the network. The rest
-is multiplication, so the answer is good to about a factor of two.
+is multiplication, so the answer is good to a factor of two or three.
 """
 
 from __future__ import annotations

@@ -67,6 +67,8 @@ def test_a_finger_draws_a_lasso(phone: Any, address: str) -> None:
 def test_the_cameras_picture_gets_landmarks(phone: Any, address: str) -> None:
     phone.goto(f"{address}?tab=try")
     phone.get_by_text("Click to Access Webcam").tap()
+    phone.wait_for_function("document.querySelector('video')?.readyState >= 2")
+    phone.wait_for_timeout(500)
     phone.get_by_label("capture photo").tap()
     phone.wait_for_selector("img[alt='or the camera'], .image-frame img")  # it has arrived
     phone.get_by_role("button", name="Find the landmarks").tap()

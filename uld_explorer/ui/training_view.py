@@ -95,7 +95,7 @@ def estimated(estimate: Estimate, pictures: int) -> str:
     return (
         f'<div class="uld-estimate" role="status"><b>About {duration(estimate.seconds)}</b> for {pictures} pictures, '
         f"{size(estimate.memory)} of memory, {size(estimate.disk)} on disk. "
-        '<span class="uld-note">From a probe of a few pictures; right within a factor of two where nothing else runs.'
+        '<span class="uld-note">From a probe of a few pictures; good to a factor of two or three on a quiet machine.'
         f'</span><dl class="uld-dl">{parts}</dl></div>'
     )
 
