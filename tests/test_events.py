@@ -80,6 +80,13 @@ def test_after_a_stop_the_pace_is_that_of_what_was_done_since() -> None:
     assert view.seconds_left == pytest.approx(20)
 
 
+def test_a_second_part_of_a_stage_has_a_pace_of_its_own() -> None:
+    """100 pictures first, then 800: at a second each, 16 of 800 leave 784 s."""
+    first = [at(0, "progress", "reading", 0, 100), at(100, "progress", "reading", 100, 100)]
+    second = [at(100, "progress", "reading", 0, 800), at(116, "progress", "reading", 16, 800)]
+    assert fold([*first, *second]).seconds_left == pytest.approx(784)
+
+
 def test_the_time_left_of_the_whole_counts_what_comes_later() -> None:
     """A step a second: 30 steps are left of this stage, and as much as 70 of its steps after it."""
     events = [at(0, "progress", "training", 0, 40, later=70), at(10, "progress", "training", 10, 40, later=70)]

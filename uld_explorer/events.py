@@ -110,7 +110,8 @@ def _step(view: RunView, event: Event) -> RunView:
         return replace(view, state="running", notes=notes, message="")
     if event.kind != "progress":
         return view
-    same = event.stage == view.stage
+    # Two parts of a stage, or one that is done again, each have a pace of their own.
+    same = (event.stage, event.total) == (view.stage, view.total) and event.step >= view.step
     started, first = (view.stage_started, view.stage_first) if same else (event.time, event.step)
     elapsed, done = event.time - started, event.step - first
     pace = elapsed / done if event.total > 0 and done > 0 and elapsed > 0.5 else None

@@ -59,8 +59,12 @@ class Jobs:
             if sum(Path(folder).parent == run.folder.parent for folder in self._stops) >= OWN_LIMIT:
                 raise UserError(f"{OWN_LIMIT} runs of yours are waiting already: stop one, or let one finish.")
             self._stops[str(run.folder)] = _Stop()
-        run.append(Event("progress", "waiting for its turn"))
-        threading.Thread(target=self._drive, args=(run, make_stage), daemon=True).start()
+        try:
+            run.append(Event("progress", "waiting for its turn"))
+            threading.Thread(target=self._drive, args=(run, make_stage), daemon=True).start()
+        except BaseException:
+            del self._stops[str(run.folder)]  # a run that nobody drives would hold its place for ever
+            raise
 
     def cancel(self, run: Run) -> bool:
         """Ask a run to stop at its next step; what it has written so far stays. False where it is not running here."""

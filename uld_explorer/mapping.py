@@ -23,6 +23,8 @@ FEWEST = 15
 """Below this many points a map is made by PCA."""
 STAGE = "drawing the maps (UMAP)"
 NEIGHBOURS, DISTANCE = 15, 0.1
+MOST_CHOICES = 8
+"""Maps made in other ways that a run keeps."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,9 @@ def draw_map(run: Run, what: str, choice: MapChoice, seed: int = 0) -> Placed:
     xy = choice.place(x[before.rows], seed)
     name = {"keypoints": "map", "poses": "pose_map"}[what]
     run.save_arrays(f"{name}_{_digest(choice)}", {"rows": before.rows, "xy": xy})
+    made = sorted(run.folder.glob(f"results/{name}_????????.safetensors"), key=lambda file: file.stat().st_mtime)
+    for old in made[:-MOST_CHOICES]:
+        old.unlink(missing_ok=True)
     return Placed(before.rows, xy)
 
 

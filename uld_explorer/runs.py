@@ -259,9 +259,10 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def _read_json(path: Path) -> Any:
+    """None where there is no such file, or a damaged one: one bad run must not hide the others."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return None
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from uld_explorer.analysis.protocols import Protocol
@@ -124,7 +124,7 @@ def _found_before(
     same = same and detector.method == method and detector.settings.fingerprint() == settings.fingerprint()
     if not same or landmarks is None or regions is None or keypoints is None:
         return None
-    return detector, Finding(landmarks, regions, keypoints, run.poses())
+    return replace(detector, edits=()), Finding(landmarks, regions, keypoints, run.poses())
 
 
 def _check(images: ImageSet, baselines: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ async def ask(address: str) -> tuple[set[str], str]:
 
 
 def test_the_endpoints_are_tools(tools: str) -> None:
-    names, answer = asyncio.run(ask(tools))
+    with ThreadPoolExecutor(1) as other:  # this thread's loop is the browser's
+        names, answer = other.submit(asyncio.run, ask(tools)).result()
     assert names == {"begin", "state", "landmarks", "predict"}
     assert "'state': 'done'" in answer

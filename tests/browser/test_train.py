@@ -71,6 +71,25 @@ def test_pause_estimate_and_resume(page: Any, tmp_path: Path) -> None:
     page.wait_for_function("document.querySelectorAll('#gallery .uld-card').length === 12")
 
 
+def test_a_run_is_trained_on_from_its_own_tab(page: Any, tmp_path: Path) -> None:
+    """ZeroShot first; then, without choosing the pictures again, what a training would cost, and the training."""
+    upload(page, save_heads(tmp_path, 12))
+    page.wait_for_selector("text=12 pictures ready")
+    page.get_by_role("button", name="Discover landmarks").click()
+    page.wait_for_function("document.querySelectorAll('#gallery .uld-card').length === 12", timeout=RUN_TIMEOUT)
+    wait_for_end(page, "done")
+    open_tab(page, "Train")
+    page.wait_for_selector("#train-about >> text=pictures 12")
+    page.get_by_role("button", name="What will training cost?").click()
+    page.wait_for_selector("#train-estimated >> text=/About \\d+ (s|min) for 12 pictures/", timeout=60_000)
+    page.get_by_role("button", name="Start training").click()
+    page.wait_for_selector("#state >> text=/until training ends/i", timeout=RUN_TIMEOUT)
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    wait_for_end(page, "cancelled")
+    page.wait_for_function("document.querySelectorAll('#runs tbody tr').length === 2")
+    assert page.locator("#runs tr[aria-current]").inner_text().count("duldpp") == 1
+
+
 def test_a_killed_server_loses_nothing(playwright: Any, tmp_path: Path) -> None:
     """SIGKILL in the middle of training; a new server on the same data, and the page resumes."""
     data = tmp_path / "data"

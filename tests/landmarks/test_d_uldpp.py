@@ -71,6 +71,20 @@ def test_killed_it_ends_bit_by_bit_the_same(
         np.testing.assert_array_equal(after[name], value, err_msg=name)
 
 
+def test_every_phase_tells_how_long_all_later_ones_take(tmp_path: Path, data_dir: Path) -> None:
+    """In steps of its own: three rounds of 30 steps, each followed by 10 steps of the proxy, which cost an eighth."""
+    first = [event for event in steps(tmp_path / "pictures") if event.kind == "progress" and "phase" in event.data]
+    told = {event.data["phase"]: event.data["later"] for event in first}
+    assert told == {
+        "round 1": pytest.approx(2 * 30 + 3 * 10 / 8, abs=0.1),
+        "proxy 1": pytest.approx(8 * 2 * 30 + 2 * 10, abs=0.1),
+        "round 2": pytest.approx(30 + 2 * 10 / 8, abs=0.1),
+        "proxy 2": pytest.approx(8 * 30 + 10, abs=0.1),
+        "round 3": pytest.approx(10 / 8, abs=0.1),
+        "proxy 3": 0,
+    }
+
+
 def _model(events: list[Event]) -> dict[str, np.ndarray]:
     """The tensors of the last model that the events kept."""
     return dict([event for event in events if event.data.get("name") == "model"][-1].arrays)

@@ -9,17 +9,18 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from tests.ui.conftest import ME, NoJobs, is_harmless, make_images, text_of
+from tests.ui.conftest import ME, NoJobs, finish_run, is_harmless, make_images, text_of
 from uld_explorer import editing
 from uld_explorer.data.sources import parse_demo
 from uld_explorer.events import drain
 from uld_explorer.landmarks.zero_shot import ZeroShotSettings
+from uld_explorer.mapping import MapChoice
 from uld_explorer.paths import ASSETS
 from uld_explorer.runs import Run, create_run
 from uld_explorer.types import UserError
 from uld_explorer.ui import handlers, sessions, sources, trial
 from uld_explorer.ui.opened import Opened
-from uld_explorer.ui.tabs import try_it
+from uld_explorer.ui.tabs import explore, try_it
 
 FIELDS = dataclasses.fields(ZeroShotSettings)
 NAMES, VALUES = [f.name for f in FIELDS], [f.default for f in FIELDS]
@@ -255,11 +256,81 @@ def test_runs_are_opened_renamed_and_removed(data_dir: Path, jobs: NoJobs) -> No
     assert not run.folder.exists() and opened.run == "demo"
 
 
-@pytest.mark.parametrize("asked", [{"what": "remove", "run": "demo"}, {"what": "explode", "run": "demo"}, {}])
-def test_the_example_cannot_be_removed(data_dir: Path, asked: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "asked", [{"what": what, "run": "demo", "name": "mine"} for what in ("remove", "explode", "rename")] + [{}]
+)
+def test_the_example_cannot_be_removed_or_renamed(data_dir: Path, asked: dict[str, Any]) -> None:
     before = sessions.DEMO.info()
     handlers.act_on_run({"token": ME}, Opened(), event(**asked))
     assert sessions.DEMO.info() == before
+
+
+def test_another_run_opens_on_the_tab_that_is_looked_at(data_dir: Path) -> None:
+    run = create_run(sessions.visitor_dir(ME))
+    kept, opened = handlers.switch_run({"token": ME}, Opened(tab="passports", focus=3), run.id)
+    assert kept == {"token": ME, "run": run.id} and opened == Opened(run=run.id, tab="passports")
+
+
+def test_nothing_is_done_to_the_example_in_the_place_of_a_run_that_has_gone(data_dir: Path, jobs: NoJobs) -> None:
+    gone = Opened(run="20260101-000000-abcdef")
+    with pytest.raises(gr.Error, match="no such run"):
+        handlers.edit({"token": ME}, gone, event(edit="hide", key=1))
+    with pytest.raises(gr.Error, match="no such run"):
+        explore.drawn_again({"token": ME}, gone, "pca", 15, 0.1)
+    assert [run for _, run in sessions.run_choices(ME, handlers.is_running)] == ["demo"]
+
+
+def test_a_refused_edit_of_the_example_leaves_no_copy(data_dir: Path) -> None:
+    with pytest.raises(gr.Error, match="name"):
+        handlers.edit({"token": ME}, Opened(), event(edit="rename", key=1, name=" "))
+    assert [run for _, run in sessions.run_choices(ME, handlers.is_running)] == ["demo"]
+
+
+def test_landmarks_that_are_still_learned_are_not_edited(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = finish_run(create_run(sessions.visitor_dir(ME)), tmp_path / "pictures")
+    handlers.edit({"token": ME}, Opened(run=run.id), event(edit="hide", key=1))
+    monkeypatch.setattr(handlers.JOBS, "running", lambda _: True)
+    with pytest.raises(gr.Error, match="still learns"):
+        handlers.edit({"token": ME}, Opened(run=run.id), event(edit="hide", key=0))
+    assert len(run.edits()["edits"]) == 1
+
+
+def test_edits_go_when_training_goes_on_and_stay_when_only_figures_were_missing(
+    data_dir: Path, tmp_path: Path, jobs: NoJobs
+) -> None:
+    run = finish_run(create_run(sessions.visitor_dir(ME)), tmp_path / "pictures")
+    run.update_info(asked={})
+    handlers.edit({"token": ME}, Opened(run=run.id), event(edit="hide", key=1))
+    handlers.resume({"token": ME}, Opened(run=run.id))
+    assert len(run.edits()["edits"]) == 1
+    (run.folder / "model" / "model.json").unlink()
+    handlers.resume({"token": ME}, Opened(run=run.id))
+    assert run.edits()["edits"] == []
+
+
+def test_pictures_that_have_gone_leave_no_run(data_dir: Path, tmp_path: Path, jobs: NoJobs) -> None:
+    with pytest.raises(gr.Error, match="upload them again"):
+        handlers.start("mine", [str(tmp_path / "gone.jpg")], {"token": ME}, "zeroshot", NAMES, VALUES)
+    assert [run for _, run in sessions.run_choices(ME, handlers.is_running)] == ["demo"]
+
+
+def test_maps_drawn_anew_change_nothing_but_themselves(data_dir: Path, tmp_path: Path) -> None:
+    """UMAP takes seconds, in which another run may have been opened."""
+    run = finish_run(create_run(sessions.visitor_dir(ME)), tmp_path / "pictures")
+    made, _ = explore.drawn_again({"token": ME}, Opened(run=run.id), "pca", 15, 0.1)
+    now = Opened(run=run.id, tab="explore", focus=2)
+    assert explore.as_drawn(now, made) == dataclasses.replace(now, choice=MapChoice("pca"))
+    assert explore.as_drawn(Opened(), made) == Opened() == explore.as_drawn(Opened(), None)
+
+
+def test_a_run_keeps_a_few_ways_of_drawing_only(data_dir: Path, tmp_path: Path) -> None:
+    run = finish_run(create_run(sessions.visitor_dir(ME)), tmp_path / "pictures")
+    for neighbours in range(2, 14):
+        explore.drawn_again({"token": ME}, Opened(run=run.id), "pca", neighbours, 0.1)
+    assert len(list(run.folder.glob("results/map_*.safetensors"))) == 8
+    assert (run.folder / "results" / "map.safetensors").exists()
 
 
 def test_another_visitors_run_cannot_be_touched(data_dir: Path, jobs: NoJobs) -> None:

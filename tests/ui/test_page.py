@@ -45,6 +45,17 @@ def test_the_tabs_are_those_of_the_addresses() -> None:
 
 
 @pytest.mark.parametrize("tab", TABS)
+@pytest.mark.parametrize("file", ["run.json", "pictures.json", "results/landmarks.safetensors", "edits.json"])
+def test_a_damaged_run_can_be_left_and_hides_no_other(parts: dict[str, Any], mine: Run, tab: str, file: str) -> None:
+    (mine.folder / file).write_text("{")
+    answer = drawing.drawing(parts, drawing.show, everything=True)
+    for run in (mine.id, "demo"):
+        values = answer["fn"](KEPT, Opened(run=run, tab=tab))
+        assert len(values) == len(answer["outputs"])
+        assert {choice for _, choice in values[0].choices} == {mine.id, "demo"}
+
+
+@pytest.mark.parametrize("tab", TABS)
 def test_every_answer_fills_the_parts_it_is_for(parts: dict[str, Any], mine: Run, tab: str) -> None:
     """With a finished run, with none, with the example, and with choices that the run does not have."""
     drawings = [drawing.drawing(parts, draw) for draw in (drawing.redraw, drawing.draw_tab)]

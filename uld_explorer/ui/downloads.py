@@ -19,10 +19,13 @@ KEPT = 32
 _turn = threading.Lock()
 
 
+NOTHING: tuple[str | None, ...] = (None,) * (len(NAMES) + 1)
+
+
 def downloads(run: Run) -> list[str | None]:
     """Paths of the files to download: one per export format, then all in one ZIP; None where nothing is there."""
     if run.landmarks() is None:
-        return [None] * (len(NAMES) + 1)
+        return list(NOTHING)
     with _turn:
         files = _files(run)
         if not all(file.exists() for file in files):  # something has tidied up the temporary folders

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import gradio as gr
+from safetensors import SafetensorError
 
 from uld_explorer.runs import Run
+from uld_explorer.types import UserError
 from uld_explorer.ui import gallery, handlers, sessions, status
-from uld_explorer.ui.downloads import downloads
+from uld_explorer.ui.downloads import NOTHING, downloads
 from uld_explorer.ui.handlers import current
 from uld_explorer.ui.opened import Kept, Opened
 from uld_explorer.ui.opened_run import open_run_data, stamp_of
 from uld_explorer.ui.tabs import explore, landmarks, numbers, passports, poses, train, try_it
 from uld_explorer.ui.tabs.parts import AT_ONCE, Parts, Shown, Tab
 
+log = logging.getLogger(__name__)
 TABS: tuple[Tab, ...] = (
     landmarks.TAB,
     explore.TAB,
@@ -46,12 +50,16 @@ def drawing(parts: Parts, draw: Callable[..., list[Any]], everything: bool = Fal
 
 def shown_to(kept: Kept | None, opened: Opened) -> Shown:
     """The opened run with what it has found; a landmark that it does not have is not singled out."""
-    run = current(kept, opened)
-    data = open_run_data(run)
+    run, damaged = current(kept, opened), False
+    try:
+        data = open_run_data(run)
+    except (UserError, SafetensorError, OSError, ValueError, KeyError, TypeError):
+        log.exception("run %s cannot be read", run.id)
+        data, damaged = None, True
     count = 0 if data is None else data.landmarks.present.shape[1]
     if opened.focus is not None and opened.focus >= count:
         opened = replace(opened, focus=None)  # another run, or an address from one
-    return Shown(run, data, opened, kept, handlers.is_running(run))
+    return Shown(run, data, opened, kept, handlers.is_running(run), damaged)
 
 
 def show(kept: Kept | None, opened: Opened) -> list[Any]:
@@ -59,7 +67,10 @@ def show(kept: Kept | None, opened: Opened) -> list[Any]:
     shown = shown_to(kept, opened)
     run = shown.run
     choices = gr.Dropdown(choices=sessions.run_choices(sessions.token_of(kept), handlers.is_running), value=run.id)
-    files = [gr.DownloadButton(value=path, interactive=path is not None) for path in downloads(run)]
+    files = [
+        gr.DownloadButton(value=path, interactive=path is not None)
+        for path in (NOTHING if shown.data is None else downloads(run))
+    ]
     header = status.facts(run.info(), run.settings())
     return [choices, *_progress(run), header, *_bar(shown), *_tabs(shown, lambda tab: tab.draw(shown)), *files]
 

@@ -55,12 +55,27 @@ def open_run(memory: Kept | None, run_id: str | None) -> tuple[Kept, Opened]:
     return {"token": token, "run": run.id}, Opened(run=run.id)
 
 
+def switch_run(memory: Kept | None, opened: Opened, run_id: str | None) -> tuple[Kept, Opened]:
+    """Another run on the tab that is looked at."""
+    kept, other = open_run(memory, run_id)
+    return kept, replace(other, tab=opened.tab)
+
+
 def current(memory: Kept | None, opened: Opened) -> Run:
-    """The run on the page; the demo where it has gone."""
+    """The run on the page, to be drawn; the demo where it has gone. What changes a run takes `still_there`."""
     try:
         return sessions.find_run(sessions.token_of(memory), opened.run)
     except UserError:
         return sessions.DEMO
+
+
+def still_there(memory: Kept | None, opened: Opened) -> Run:
+    """The run on the page, to be changed or gone on from.
+
+    Raises:
+        UserError: it has gone, for another tab deleted it, say.
+    """
+    return sessions.find_run(sessions.token_of(memory), opened.run)
 
 
 def is_running(run: Run) -> bool:
@@ -92,14 +107,16 @@ def begin(run: Run, method: str, settings: RunSettings, keep: Callable[[], None]
     """Keep what a new run looks at and what it was asked for, and let it begin in the background.
 
     Raises:
-        UserError: there is nothing to look at, or too many runs are waiting; the run is gone then.
+        UserError: there is nothing to look at, it cannot be kept, or too many runs are waiting; the run is gone then.
     """
     try:
         keep()
         run.update_info(method=method, asked=settings.to_json())
         JOBS.start(run, lambda: _iter_run(run))
-    except UserError:
+    except Exception as error:
         delete_run(run)  # refused: it would stand in the list of runs for ever, waiting
+        if isinstance(error, OSError):
+            raise UserError(f"The pictures could not be kept ({error.strerror}): upload them again.") from error
         raise
 
 
@@ -129,6 +146,9 @@ def resume(memory: Kept | None, opened: Opened) -> Opened:
     try:
         if run.id == sessions.DEMO.id or "asked" not in run.info():
             raise UserError("This run cannot be gone on with: start a new one.")
+        if run.edits()["edits"] and not (run.folder / "model" / "model.json").exists():
+            run.save_edits([], [])  # training will choose other landmarks
+            gr.Info("Training goes on, so the changes of its landmarks so far were taken back.")
         JOBS.start(run, lambda: _iter_run(run))
     except UserError as error:
         raise in_words(error) from error
@@ -179,7 +199,7 @@ def act_on_run(memory: Kept | None, opened: Opened, event: gr.EventData) -> tupl
             return kept, replace(opened, tab="train" if is_running(run) else "landmarks")
         if what == "resume":
             return open_run(memory, run.id)[0], resume(memory, Opened(run=run.id, tab="train"))
-        if what == "rename":
+        if what == "rename" and run.id != sessions.DEMO.id:
             run.update_info(title=_title(getattr(event, "name", "")))
         if what == "remove" and run.id != sessions.DEMO.id:
             if is_running(run):
@@ -215,12 +235,25 @@ def edit(memory: Kept | None, opened: Opened, event: gr.EventData) -> tuple[Kept
             {"kind": kind, "landmark": -1 if key is None else key, "other": -1 if other is None else other}
             | {"pose": -1 if pose is None else pose, "name": name if isinstance(name, str) else ""}
         )
-        run = own_copy(memory, current(memory, opened))
-        editing.change(run, change)
+        run = _edited(memory, still_there(memory, opened), change)
     except UserError as error:
         raise in_words(error) from error
     focus = None if kind in ("merge", "split", "hide", "show") else opened.focus
     return _kept(memory, replace(opened, run=run.id)), replace(opened, run=run.id, focus=focus)
+
+
+def _edited(memory: Kept | None, run: Run, change: Edit) -> Run:
+    """The run, or of the example a copy, with one more edit; no copy is left where the edit cannot be."""
+    if is_running(run):
+        raise UserError("This run still learns its landmarks: stop it, or let it finish, before you change them.")
+    mine = own_copy(memory, run)
+    try:
+        editing.change(mine, change)
+    except UserError:
+        if mine.id != run.id:
+            delete_run(mine)
+        raise
+    return mine
 
 
 def undo(memory: Kept | None, opened: Opened) -> Opened:

@@ -43,6 +43,7 @@ def build_page() -> gr.Blocks:
             # No gr.State: events that are not queued do not tell that one has changed.
             "seen": gr.Textbox(visible="hidden", label="seen"),
             "watched": gr.State(""),
+            "made": gr.State(),
             "timer": gr.Timer(1.0, active=False),
             "link": gr.Textbox(visible="hidden", label="address"),
         }
@@ -179,7 +180,11 @@ def _wire_run(parts: Parts, shows: dict[str, Any]) -> None:
     for name, answer in (("cancel", handlers.cancel), ("pause", handlers.pause)):
         parts[name].click(answer, [memory, opened], None, **QUIET)
     parts["resume"].click(handlers.resume, [memory, opened], [opened], **QUIET).then(**shows)
-    parts["run"].input(handlers.open_run, [memory, parts["run"]], [memory, opened], **AT_ONCE).then(**shows)
+    switched = [memory, opened, parts["run"]]
+    parts["run"].input(handlers.switch_run, switched, [memory, opened], **AT_ONCE).then(**shows)
+    # What was said about another run.
+    said = [parts["train_estimated"], parts["map_note"], parts["try_result"]]
+    parts["run"].change(lambda: ("", "", try_it.FIRST), None, said, **AT_ONCE)
     acted = parts["runs"].select(handlers.act_on_run, [memory, opened], [memory, opened], **QUIET)
     acted.then(**shows).then(**_select_tab(parts))
     parts["timer"].tick(follow, [memory, opened], [parts[name] for name in FOLLOWED], **AT_ONCE)
@@ -205,8 +210,8 @@ def _wire_maps(parts: Parts, again: dict[str, Any]) -> None:
     made = [parts[name] for name in ("map_method", "map_neighbours", "map_distance")]
     asked = [memory, opened, *made]
     parts["map_again"].click(
-        explore.drawn_again, asked, [opened, parts["map_note"]], api_visibility="private", concurrency_limit=1
-    ).then(**draw)
+        explore.drawn_again, asked, [parts["made"], parts["map_note"]], api_visibility="private", concurrency_limit=1
+    ).then(explore.as_drawn, [opened, parts["made"]], [opened], **AT_ONCE).then(**draw)
 
 
 def _selecting(what: str) -> Callable[[Opened, gr.EventData], Opened]:

@@ -6,11 +6,12 @@ import html
 from collections.abc import Iterator
 from typing import Any
 
+from uld_explorer.events import Stage
 from uld_explorer.landmarks.methods import METHODS
 from uld_explorer.landmarks.presets import PRESETS, preset_values
 from uld_explorer.runs import Run, create_run
 from uld_explorer.settings import RunSettings
-from uld_explorer.types import UserError
+from uld_explorer.types import ImageSet, UserError
 from uld_explorer.ui import handlers, sessions
 from uld_explorer.ui.controls import METHOD_CHOICES, ROI_LABELS, field_names, presets, settings_from
 from uld_explorer.ui.opened import Kept, Opened
@@ -20,7 +21,7 @@ TRAINED = [(title, name) for title, name in METHOD_CHOICES if name != "zeroshot"
 
 
 def settings_of(run: Run, method: str, preset: str) -> RunSettings:
-    """The run's own landmarks, region, diffusion model and other choices, with the method's and the preset's.
+    """The run's own choices of where, with which eyes and for how many landmarks, the preset's of how to train.
 
     Raises:
         UserError: an unknown method or preset, or more than a visitor may ask for.
@@ -28,18 +29,21 @@ def settings_of(run: Run, method: str, preset: str) -> RunSettings:
     if method not in [name for _, name in TRAINED] or preset not in presets():
         raise UserError("Choose the method and the training from the lists.")
     preset_names = {name for values in PRESETS.values() for name in values}
-    common = field_names("zeroshot") - preset_names
+    common = field_names("zeroshot") - preset_names | {"pose_clusters"} - set(PRESETS[preset])
     chosen = METHODS[method].settings
     own = run.settings() or run.info().get("asked", {})
-    values = preset_values(preset, chosen) | {name: value for name, value in own.items() if name in common}
+    values = preset_values(preset, chosen) | {
+        name: value for name, value in own.items() if name in common & field_names(method)
+    }
     values = chosen.from_json(values).to_json()
     return settings_from(method, list(values), list(values.values()))
 
 
 def start(memory: Kept | None, opened: Opened, method: str, preset: str) -> tuple[Kept, Opened]:
     """Begin to train on the opened run's pictures, as a run of its own, and open that."""
-    token, run = sessions.token_of(memory), handlers.current(memory, opened)
+    token = sessions.token_of(memory)
     try:
+        run = handlers.still_there(memory, opened)
         settings = settings_of(run, method, preset)
         title = str(run.info().get("title", "My pictures"))
         other = create_run(sessions.visitor_dir(token), title=title)
@@ -51,8 +55,12 @@ def start(memory: Kept | None, opened: Opened, method: str, preset: str) -> tupl
 
 def estimate(memory: Kept | None, opened: Opened, method: str, preset: str) -> Iterator[str]:
     """Say what training on the opened run's pictures would cost, from a probe."""
-    run = handlers.current(memory, opened)
-    yield from handlers.estimated(lambda: (iter_kept(run), settings_of(run, method, preset)))
+
+    def asked() -> tuple[Stage[ImageSet], RunSettings]:
+        run = handlers.still_there(memory, opened)
+        return iter_kept(run), settings_of(run, method, preset)
+
+    yield from handlers.estimated(asked)
 
 
 def about(run: Run) -> str:
@@ -72,6 +80,7 @@ def about(run: Run) -> str:
     ]
     said = " · ".join(f"{name} <b>{html.escape(str(value))}</b>" for name, value in facts if value != "")
     return (
-        f'<div><b class="uld-heading">Train a detector on these pictures</b> <span class="uld-note">{said}. All other '
-        "choices are this run’s; for other pictures or settings use <i>New discovery</i>.</span></div>"
+        f'<div><b class="uld-heading">Train a detector on these pictures</b> <span class="uld-note">{said}. Landmarks, '
+        "region and diffusion model stay as in this run, how it is trained is the preset’s. For others use "
+        "<i>New discovery</i>.</span></div>"
     )

@@ -12,7 +12,7 @@ from uld_explorer import mapping
 from uld_explorer.mapping import MapChoice
 from uld_explorer.types import UserError
 from uld_explorer.ui import gallery, linked_maps, sessions
-from uld_explorer.ui.handlers import current, in_words
+from uld_explorer.ui.handlers import current, in_words, still_there
 from uld_explorer.ui.opened import Kept, Opened, whole
 from uld_explorer.ui.opened_run import open_run_data
 from uld_explorer.ui.patches import patch, thumb
@@ -144,18 +144,23 @@ def at_round(memory: Kept | None, opened: Opened, number: int | None) -> Opened:
 
 def drawn_again(
     memory: Kept | None, opened: Opened, method: str, neighbours: float, distance: float
-) -> tuple[Opened, str]:
-    """The maps made in another way; PCA takes no time, UMAP some seconds."""
+) -> tuple[tuple[str, MapChoice], str]:
+    """The maps made in another way, for `as_drawn`, of which run; PCA takes no time, UMAP some seconds."""
     try:
-        choice = MapChoice(str(method), int(neighbours), float(distance))
-        run = current(memory, opened)
+        choice = MapChoice(str(method), int(neighbours), round(float(distance), 2))
+        run = still_there(memory, opened)
         for what in ("keypoints", "poses"):
             if mapping.placed(run, what) is not None:
                 mapping.draw_map(run, what, choice)
-    except (UserError, TypeError, ValueError) as error:
+    except (UserError, TypeError, ValueError, OSError) as error:
         raise in_words(UserError(str(error))) from error
     seeded = "UMAP is seeded, so it runs on one core and gives the same map again." if choice.method == "umap" else ""
-    return replace(opened, choice=choice, round=None), f'<div class="uld-note">{seeded}</div>'
+    return (opened.run, choice), f'<div class="uld-note">{seeded}</div>'
+
+
+def as_drawn(opened: Opened, made: tuple[str, MapChoice] | None) -> Opened:
+    """With the maps made in another way, if their run is still looked at; all else may have changed meanwhile."""
+    return replace(opened, choice=made[1], round=None) if made and made[0] == opened.run else opened
 
 
 def tile(ticket: str, index: int) -> str:

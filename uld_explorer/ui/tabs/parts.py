@@ -22,6 +22,7 @@ waiting; one that comes while it is being closed can lose its answer, after whic
 yields progress, or may end in a message, has to be queued."""
 EMPTY = '<div class="uld-empty">{}</div>'
 NOTHING = EMPTY.format("No landmarks yet. Choose pictures on the left and press <b>Discover landmarks</b>.")
+DAMAGED = EMPTY.format("The files of this run are damaged. Open another run, or delete this one in the Train tab.")
 NOT_YET = EMPTY.format("The landmarks appear here as soon as they are found.")
 
 
@@ -34,10 +35,13 @@ class Shown:
     opened: Opened
     kept: Kept | None
     running: bool
+    damaged: bool = False
 
     @property
     def nothing(self) -> str:
         """Words where there are no landmarks."""
+        if self.damaged:
+            return DAMAGED
         return NOT_YET if self.running else NOTHING
 
 
