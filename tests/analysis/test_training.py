@@ -9,6 +9,7 @@ from uld_explorer.analysis import figures
 from uld_explorer.analysis.passports import passports
 from uld_explorer.analysis.training import training_story
 from uld_explorer.events import Event, note, progress
+from uld_explorer.measuring import by_yaw
 from uld_explorer.types import Report
 
 
@@ -64,5 +65,9 @@ def test_every_figure_is_a_plotly_figure_with_its_data() -> None:
     np.testing.assert_allclose(np.array(rates.data[0].z, float), [[100, 100], [100, 0], [0, 0]])
     report = Report({}, {}, {"forward_ced": [1.0, 2.0], "backward_ced": [2.0, 5.0]})
     assert [list(trace.y) for trace in figures.error_curves(report).data] == [[1.0, 2.0], [2.0, 5.0]]
-    yaw = figures.yaw_errors([{"from": -90.0, "to": -54.0, "forward": 3.0, "backward": None}])
-    assert list(yaw.data[0].y) == [3.0] and list(yaw.data[1].y) == [None]
+    tables = {"forward_by_yaw": [3.0, 2.0, 1.0, 2.0, 3.0], "backward_by_yaw": [9.0, 8.0, 7.0, 8.0, float("nan")]}
+    yaw = figures.yaw_errors(
+        by_yaw(Report({}, {}, tables | {"mean_shape_by_yaw": [50.0] * 5, "seen_by_yaw": [90.0] * 5}))
+    )
+    assert [list(trace.y) for trace in yaw.data] == [tables["forward_by_yaw"], [9.0, 8.0, 7.0, 8.0, None]]
+    assert yaw.data[0].x[0] == "-90…-54"

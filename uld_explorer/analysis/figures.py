@@ -132,8 +132,9 @@ def yaw_errors(ranges: Sequence[dict[str, float | None]]) -> Figure:
     from plotly.graph_objects import Bar
 
     figure = _figure("Error by yaw", "annotated yaw, degrees", "mean error, %")
-    labels = [f"{each['from']:.0f} … {each['to']:.0f}" for each in ranges]
+    labels = [f"{each['from']:.0f}…{each['to']:.0f}" for each in ranges]
     for index, name in enumerate(("forward", "backward")):
-        figure.add_trace(Bar(x=labels, y=[each.get(name) for each in ranges], name=name, marker_color=COLOURS[index]))
-    figure.update_layout(barmode="group")
+        errors = [each[f"{name}_nme"] for each in ranges]
+        figure.add_trace(Bar(x=labels, y=errors, name=name, marker_color=COLOURS[index]))
+    figure.update_layout(barmode="group", xaxis={"tickangle": 0, "tickfont": {"size": 10}})
     return figure

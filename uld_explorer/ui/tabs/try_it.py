@@ -29,7 +29,7 @@ def build(parts: Parts) -> None:
                 label=f"New pictures, {MOST} at most",
                 height=150,
             )
-            parts["try_camera"] = gr.Image(sources=["webcam"], type="filepath", label="or the camera", height=150)
+            parts["try_camera"] = gr.Image(sources=["webcam"], type="filepath", label="or the camera", height=190)
             where = [("the whole picture", "whole"), ("the foreground", "foreground")]
             parts["try_roi"] = gr.Radio(where, value="whole", label="Where to look")
             parts["try"] = gr.Button("Find the landmarks", variant="primary")
